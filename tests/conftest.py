@@ -1,0 +1,58 @@
+"""Fixtures for every test that puts a real process on libtrimalloc.so."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.library import library_path
+from support.preload import Preload
+from support.programs import Programs
+from support.pythons import SUPPORTED, find_python
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_core_dumps() -> Iterator[None]:
+    """Programs that must abort would otherwise leave a core file each."""
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, before)
+
+
+@pytest.fixture(scope="session")
+def library() -> Path:
+    """The libtrimalloc.so under test. Missing is a failure: a skip would hide an untested build."""
+    path = library_path()
+    if not path.exists():
+        pytest.fail(f"{path} does not exist: build it (make engine) or set TRIMALLOC_LIBRARY")
+    return path
+
+
+@pytest.fixture(scope="session")
+def preload(library: Path) -> Preload:
+    """Runs programs with the library preloaded and no settings."""
+    return Preload(library, {})
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """Compiles C and C++ programs."""
+    return Programs(tmp_path_factory.mktemp("programs"))
+
+
+@pytest.fixture(scope="session", params=SUPPORTED)
+def any_python(request: pytest.FixtureRequest) -> Path:
+    """Each supported Python in turn; one that this machine lacks is skipped by name."""
+    python = find_python(request.param)
+    if python is None:
+        pytest.skip(f"no CPython {request.param} with its test package under pyenv or in PATH")
+    return python
+
+
+@pytest.fixture(scope="session", params=["full", "arena"])
+def python_preload(request: pytest.FixtureRequest, preload: Preload) -> Preload:
+    """The preload in each mode that serves a Python process."""
+    return preload.with_settings(mode=request.param)

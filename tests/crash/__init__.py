@@ -1,0 +1,1 @@
+"""One tiny program per misuse of malloc: how each of them ends."""

@@ -1,0 +1,1 @@
+"""Real C and Python programs with libtrimalloc.so preloaded."""

@@ -1,0 +1,1 @@
+"""Long storms of threads, forks and random operations; run by make stress."""

@@ -1,0 +1,1 @@
+"""What several test directories share: finding the library, compiling programs, preloading."""
