@@ -2,15 +2,12 @@
  *
  *     CASE(zero_bytes_give_a_block) { CHECK(malloc(0) != NULL); }
  *
- * A failed CHECK ends the program with status 1 and one line that says where and what. Nothing
- * here allocates before the case does, so that a case owns the very first malloc of main. */
+ * Nothing here allocates before the case does, so that a case owns the very first malloc of main.
+ */
 #ifndef SUPPORT_CASES_H
 #define SUPPORT_CASES_H
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
+#include "check.h"
 
 struct test_case {
   const char* name;
@@ -28,38 +25,6 @@ static struct test_case* all_cases;
     all_cases = &self;                                                  \
   }                                                                     \
   static void case_name(void)
-
-#define CHECK(condition)                                                                       \
-  do {                                                                                         \
-    if (!(condition)) {                                                                        \
-      dprintf(2, "%s:%d: %s is false (errno %d: %s)\n", __FILE__, __LINE__, #condition, errno, \
-              strerror(errno));                                                                \
-      _exit(1);                                                                                \
-    }                                                                                          \
-  } while (0)
-
-/* The same with the size at hand, for loops over many sizes. */
-#define CHECK_SIZE(condition, size)                                                             \
-  do {                                                                                          \
-    if (!(condition)) {                                                                         \
-      dprintf(2, "%s:%d: %s is false at size %zu (errno %d)\n", __FILE__, __LINE__, #condition, \
-              (size_t)(size), errno);                                                           \
-      _exit(1);                                                                                 \
-    }                                                                                           \
-  } while (0)
-
-/* Hides a value from the optimiser. In C the sum drops the const of its type. */
-#ifdef __cplusplus
-#define UNQUALIFIED(value) auto
-#else
-#define UNQUALIFIED(value) __typeof__((value) + 0)
-#endif
-#define OPAQUE(value)                     \
-  ({                                      \
-    UNQUALIFIED(value) opaque_ = (value); \
-    __asm__ volatile("" : "+r"(opaque_)); \
-    opaque_;                              \
-  })
 
 int main(int argc, char** argv) {
   const char* wanted = argc > 1 ? argv[1] : "";
