@@ -60,24 +60,16 @@ class Preload:
         added = {f"TRIMALLOC_{name.upper()}": value for name, value in settings.items()}
         return Preload(self.library, {**self.settings, **added})
 
-    def environment(
-        self, extra: Mapping[str, str] | None = None, before: Sequence[Path] = ()
-    ) -> dict[str, str]:
-        """Return a full environment; libraries in `before` are preloaded ahead of ours."""
-        preloaded = ":".join(str(path) for path in [*before, self.library])
-        return {
-            **clean_environment(),
-            "LD_PRELOAD": preloaded,
-            **self.settings,
-            **(extra or {}),
-        }
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return a full environment, in which `extra` has the last word."""
+        own = {"LD_PRELOAD": str(self.library), **self.settings}
+        return {**clean_environment(), **own, **(extra or {})}
 
     def run(
         self,
         *command: str | Path,
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
-        before: Sequence[Path] = (),
         limits: Sequence[str] = (),
         directory: Path | None = None,
     ) -> Outcome:
@@ -88,7 +80,7 @@ class Preload:
         its children and fails the test.
         """
         words = [str(word) for word in command]
-        full = self.environment(environment, before)
+        full = self.environment(environment)
         if limits:
             settings = [f"LD_PRELOAD={full.pop('LD_PRELOAD')}"]
             words = ["prlimit", *limits, "env", *settings, *words]
