@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _COMMANDS = ("run", "env", "stats", "size-classes", "doctor", "compare")
+_HELP_START = """\
+usage: trimalloc COMMAND [ARG...]
+       trimalloc --version
+
+Runs whole Python programs on the trimalloc memory allocator, and shows where
+their memory is.
+
+commands:"""
+_HELP_END = "\n`trimalloc COMMAND --help` tells more."
 
 
 def main(words: list[str] | None = None) -> int:
@@ -64,22 +73,10 @@ def command_parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def main_parser() -> argparse.ArgumentParser:
-    """Return the parser of ``trimalloc`` itself, which only lists the subcommands."""
-    import argparse
-
-    parser = argparse.ArgumentParser(
-        prog="trimalloc",
-        description="Runs whole Python programs on the trimalloc memory allocator, and shows where "
-        "their memory is.",
-        epilog="`trimalloc COMMAND --help` tells more.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="store_true", help="print the version")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name in _COMMANDS:
-        subparsers.add_parser(name, help=_load(name).HELP, add_help=False)
-    return parser
+def main_help() -> str:
+    """Return the help of ``trimalloc`` itself: the list of its commands."""
+    lines = [f"  {name:<14}{_load(name).HELP}" for name in _COMMANDS]
+    return "\n".join([_HELP_START, *lines, _HELP_END])
 
 
 def _without_command(word: str) -> int:
@@ -89,7 +86,7 @@ def _without_command(word: str) -> int:
         print(f"trimalloc {__version__}")
         return 0
     if word in {"-h", "--help"}:
-        main_parser().print_help()
+        print(main_help())
         return 0
     from difflib import get_close_matches
 

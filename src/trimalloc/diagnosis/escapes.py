@@ -44,21 +44,23 @@ def find_escapes(paths: Iterable[str]) -> list[Escape]:
     found = []
     for path in sorted(set(paths)):
         name = Path(path).name
-        allocator = _embedded_allocator(path)
-        if allocator is not None:
+        allocators = _embedded_allocators(path)
+        if allocators:
             remedies = [text for part, text in _REMEDIES.items() if part in name]
-            found.append(Escape(path, allocator, remedies[0] if remedies else _NO_REMEDY))
+            remedy = remedies[0] if remedies else _NO_REMEDY
+            found.append(Escape(path, " and ".join(allocators), remedy))
     return found
 
 
-def _embedded_allocator(path: str) -> str | None:
+def _embedded_allocators(path: str) -> list[str]:
     try:
         with Path(path).open("rb") as file:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError):  # gone, or empty
-        return None
+        return []
     with content:
-        for allocator, marks in _MARKS.items():
-            if any(content.find(mark) >= 0 for mark in marks):
-                return allocator
-    return None
+        return [
+            allocator
+            for allocator, marks in _MARKS.items()
+            if any(content.find(mark) >= 0 for mark in marks)
+        ]

@@ -1,0 +1,1 @@
+"""Tests of the Python package; the directories mirror src/trimalloc."""

@@ -1,0 +1,1 @@
+"""Tests of how trimalloc finds out whether it is in use."""

@@ -1,0 +1,36 @@
+"""size_classes(): the table that the rules in the documentation promise."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import trimalloc
+
+
+def test_the_classes_leave_no_gap() -> None:
+    classes = trimalloc.size_classes()
+    assert classes[0].smallest_bytes == 1
+    for smaller, larger in pairwise(classes):
+        assert larger.smallest_bytes == smaller.object_bytes + 1
+    assert classes[-1].object_bytes == 256 * 1024
+
+
+def test_there_are_87_beside_the_large_one() -> None:
+    assert [one.index for one in trimalloc.size_classes()] == list(range(1, 88))
+
+
+def test_powers_of_two_are_exact() -> None:
+    sizes = {one.object_bytes for one in trimalloc.size_classes()}
+    assert {1 << shift for shift in range(4, 19)} <= sizes
+
+
+def test_rounding_up_costs_at_most_an_eighth_between_128_bytes_and_32_kib() -> None:
+    for one in trimalloc.size_classes():
+        if 128 < one.object_bytes <= 32 * 1024:
+            assert one.rounding_share <= 1 / 8
+
+
+def test_span_tails_waste_at_most_an_eighth() -> None:
+    for one in trimalloc.size_classes():
+        assert 0 <= one.tail_bytes < one.object_bytes
+        assert one.tail_share <= 1 / 8
