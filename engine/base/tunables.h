@@ -1,0 +1,88 @@
+// Every constant that somebody might want to turn, with its unit, its reason and how to override
+// it. Geometry of the size classes is in central/size_classes.h, where static_asserts hold it
+// together.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tri::tunable {
+
+inline constexpr size_t kKiB = 1024;
+inline constexpr size_t kMiB = 1024 * kKiB;
+inline constexpr size_t kGiB = 1024 * kMiB;
+inline constexpr size_t kTiB = 1024 * kGiB;
+
+// --- the arena ------------------------------------------------------------------------------
+
+// Address range asked for at start, halved until the OS gives it. Only addresses: nothing is
+// committed. 1 TiB is 1/128 of a 47-bit address space and more memory than a process will have.
+// Override: TRIMALLOC_ARENA.
+inline constexpr size_t kArenaBytes = kTiB;
+// Below this the range is useless; start-up fails and libc is told there is no memory.
+inline constexpr size_t kMinArenaBytes = 16 * kMiB;
+// The arena grows by 1/8 of itself, within these bounds: few system calls for large heaps, little
+// charged against vm.overcommit_memory=2 for small ones.
+inline constexpr size_t kMinGrowthBytes = 2 * kMiB;
+inline constexpr size_t kMaxGrowthBytes = 64 * kMiB;
+// The per-page tables are committed ahead for this much arena, so that a growing heap makes one
+// system call per table and 32 MiB.
+inline constexpr size_t kTableStepBytes = 32 * kMiB;
+// Metadata is taken from the OS in these steps.
+inline constexpr size_t kMetadataStepBytes = 64 * kKiB;
+
+// --- large objects --------------------------------------------------------------------------
+
+// realloc moves a block of at least this size by remapping its pages. Under it the copy is cheaper
+// than the system call and the TLB flush.
+inline constexpr size_t kRemapBytes = 1 * kMiB;
+// A block that grows for the second time gets as much untouched address space behind it as it has
+// pages, up to this.
+inline constexpr size_t kMaxHeadroomBytes = 1 * kGiB;
+// calloc of a dirty block of at least this size gives its pages back rather than clearing them:
+// what the program never touches then costs nothing.
+inline constexpr size_t kCallocReleaseBytes = 4 * kMiB;
+// realloc to a smaller size splits off the tail when it has at least this many bytes, or 1/8 of the
+// block: less is not worth a free span.
+inline constexpr size_t kShrinkTailBytes = 64 * kKiB;
+
+// --- thread caches --------------------------------------------------------------------------
+
+// What all thread caches together may hold. An upper bound: caches start at nothing, grow by use,
+// and those of idle threads are emptied. Override: TRIMALLOC_THREAD_CACHE_MAX.
+inline constexpr size_t kThreadCacheBudgetBytes = 32 * kMiB;
+// One class of one thread's cache holds at most this much, and at most this many objects.
+inline constexpr size_t kBinMaxBytes = 256 * kKiB;
+inline constexpr uint32_t kBinMaxObjects = 2047;
+// A thread looks over its own cache after this many slow calls and halves the classes that had
+// none in between.
+inline constexpr uint32_t kSweepPeriod = 512;
+
+// --- transfer cache -------------------------------------------------------------------------
+
+// Objects of one class between threads, in bytes and in batches, whichever is less.
+inline constexpr size_t kTransferMaxBytes = 256 * kKiB;
+inline constexpr uint32_t kTransferMaxBatches = 16;
+
+// --- giving back ----------------------------------------------------------------------------
+
+// Free pages that were not needed for this long are released. Shorter than a person notices,
+// longer than the gap between two requests of a busy server. Override: TRIMALLOC_RELEASE_DELAY_MS.
+inline constexpr uint32_t kReleaseDelayMs = 200;
+// When what was released is wanted again at once, the delay doubles up to this; still under the
+// second in which an idle process is promised to be small again.
+inline constexpr uint32_t kMaxReleaseDelayMs = 600;
+// The scavenger looks this often while there is something to release.
+inline constexpr uint32_t kTicksPerDelay = 2;
+// A thread that used no CPU for this long is idle, and its cache is emptied.
+// Override: TRIMALLOC_IDLE_DRAIN_MS.
+inline constexpr uint32_t kIdleDrainMs = 400;
+// Free memory under this is not worth a thread, a wake-up or a system call.
+inline constexpr size_t kScavengeFromBytes = 512 * kKiB;
+// The background thread does not come back for this long after a fork, so that CPython's check for
+// threads right after fork (Modules/posixmodule.c, warn_about_fork_with_threads) finds none.
+inline constexpr uint32_t kAfterForkMs = 200;
+// Stack of the background thread: it calls nothing deep.
+inline constexpr size_t kBackgroundStackBytes = 256 * kKiB;
+
+}  // namespace tri::tunable

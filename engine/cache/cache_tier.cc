@@ -1,0 +1,386 @@
+#include "engine/cache/cache_tier.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/base/bits.h"
+#include "engine/base/check.h"
+#include "engine/platform/thread.h"
+
+namespace tri {
+
+using platform::Guard;
+
+constinit ThreadCache g_empty_cache;
+
+namespace {
+
+// What a bin may grow to. At least two batches, so that a flush leaves as much as it takes.
+uint32_t bin_limit(SizeClass size_class) {
+  const ClassGeometry& g = kClasses[size_class];
+  const auto by_bytes = static_cast<uint32_t>(tunable::kBinMaxBytes / g.object_bytes);
+  return std::clamp(by_bytes, g.batch, tunable::kBinMaxObjects);
+}
+
+// A first fetch is this small: most threads want few objects of most classes.
+constexpr uint32_t kFirstFetch = 8;
+// As many pointers as the longest batch, on the stack.
+constexpr uint32_t kMaxMove = size_class_rules::kMaxBatch;
+
+}  // namespace
+
+void CacheTier::start(size_t budget_bytes, bool caching, MisuseHandler on_misuse) {
+  budget_.store(budget_bytes, std::memory_order_relaxed);
+  caching_ = caching;
+  on_misuse_ = on_misuse;
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    central_[i].start(static_cast<SizeClass>(i));
+    transfer_[i].start(static_cast<SizeClass>(i));
+  }
+}
+
+// --- the slow paths -------------------------------------------------------------------------
+
+void* CacheTier::allocate_slow(ThreadState& state, SizeClass size_class, size_t bytes) {
+  CacheCounters& counters = counters_[size_class];
+  // Load and store, not an atomic addition: a lost sample does not move the mean.
+  counters.requested_bytes.store(counters.requested_bytes.load(std::memory_order_relaxed) + bytes,
+                                 std::memory_order_relaxed);
+  counters.requested_count.store(counters.requested_count.load(std::memory_order_relaxed) + 1,
+                                 std::memory_order_relaxed);
+  ThreadCache* cache = own_cache(state);
+  if (cache == nullptr) {
+    void* object = nullptr;
+    return central_[size_class].take(&object, 1, page_heap_) == 1 ? object : nullptr;
+  }
+  const Guard guard(cache->lock);
+  state.active.store(cache, std::memory_order_relaxed);
+  if (cache->count(size_class) == 0) refill(*cache, size_class);
+  if (++cache->slow_calls % tunable::kSweepPeriod == 0) sweep(*cache);
+  if (void* object = cache->pop(size_class)) return object;
+  // The budget leaves no room for even one, or there is no memory.
+  void* object = nullptr;
+  return central_[size_class].take(&object, 1, page_heap_) == 1 ? object : nullptr;
+}
+
+void CacheTier::deallocate_slow(ThreadState& state, SizeClass size_class, void* object) {
+  ThreadCache* cache = own_cache(state);
+  if (cache == nullptr) {
+    give_to_spans(size_class, &object, 1);
+    return;
+  }
+  const Guard guard(cache->lock);
+  state.active.store(cache, std::memory_order_relaxed);
+  if (cache->push(size_class, object)) return;
+  make_room(*cache, size_class);
+  if (++cache->slow_calls % tunable::kSweepPeriod == 0) sweep(*cache);
+  if (!cache->push(size_class, object)) give_to_spans(size_class, &object, 1);
+}
+
+// --- a bin's size ---------------------------------------------------------------------------
+
+void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
+  const ClassGeometry& g = kClasses[size_class];
+  Bin& bin = cache.bins[size_class];
+  ++bin.events;
+  const uint32_t fetch = bin.fetch == 0 ? std::min(kFirstFetch, g.batch) : bin.fetch;
+  // Slow start: double up to a batch; once there, every miss lets the bin hold a batch more.
+  const uint32_t max = fetch < g.batch ? fetch : bin.max + g.batch;
+  if (bin.max < max) set_max(cache, size_class, std::min(max, bin_limit(size_class)));
+  bin.fetch = static_cast<uint16_t>(std::min(fetch * 2, g.batch));
+  if (bin.max == 0 && !set_max(cache, size_class, std::min(fetch, 2u))) return;
+
+  counters_[size_class].refills.fetch_add(1, std::memory_order_relaxed);
+  const uint32_t wanted = std::min<uint32_t>(fetch, bin.max);
+  void** const first = bin.slots + 1;
+  if (cache_count() > 1 && transfer_[size_class].take(first, wanted)) {
+    cache.top[size_class] = bin.slots + wanted;
+    return;
+  }
+  // Rising addresses from the top down: allocations in a row lie in a row.
+  void* objects[kMaxMove];
+  const uint32_t got = central_[size_class].take(objects, wanted, page_heap_);
+  for (uint32_t i = 0; i < got; ++i) first[i] = objects[got - 1 - i];
+  cache.top[size_class] = bin.slots + got;
+}
+
+// A full bin: lets it grow if it may, gives its older half away if not.
+void CacheTier::make_room(ThreadCache& cache, SizeClass size_class) {
+  Bin& bin = cache.bins[size_class];
+  ++bin.events;
+  const uint32_t most = bin_limit(size_class);
+  if (bin.max < most) {
+    const uint32_t doubled = std::max(bin.max * 2u, std::min(kFirstFetch, most));
+    if (set_max(cache, size_class, std::min(doubled, most))) return;
+  }
+  if (bin.max != 0) flush_oldest(cache, size_class, (cache.count(size_class) + 1) / 2);
+}
+
+// Lets the bin hold up to `max` objects, within the budget. False when it cannot. The bin never
+// holds more than it may: to shrink one, flush first.
+bool CacheTier::set_max(ThreadCache& cache, SizeClass size_class, uint32_t max) {
+  Bin& bin = cache.bins[size_class];
+  const size_t size = kClasses[size_class].object_bytes;
+  if (max > bin.max && !claim(cache, (max - bin.max) * size)) return false;
+  if (max > bin.room) {
+    void** slots = allocate_slots(max);
+    if (slots == nullptr) {
+      unclaim(cache, (max - bin.max) * size);
+      return false;
+    }
+    const uint32_t held = cache.count(size_class);
+    slots[0] = nullptr;
+    if (bin.slots != nullptr) {
+      std::memcpy(slots + 1, bin.slots + 1, held * sizeof(void*));
+      deallocate_slots(bin.slots, bin.room);
+    }
+    bin.slots = slots;
+    bin.room = static_cast<uint16_t>((1u << (highest_bit(max) + 1)) - 1);
+    if (bin.room < 7) bin.room = 7;
+    cache.top[size_class] = slots + held;
+  }
+  if (max < bin.max) unclaim(cache, (bin.max - max) * size);
+  bin.max = static_cast<uint16_t>(max);
+  if (max == 0 && bin.slots != nullptr) {
+    deallocate_slots(bin.slots, bin.room);
+    cache.top[size_class] = cache.limit[size_class] = g_null_slot;
+    bin = Bin();
+    return true;
+  }
+  cache.limit[size_class] = bin.slots + max;
+  return true;
+}
+
+void CacheTier::flush_oldest(ThreadCache& cache, SizeClass size_class, uint32_t count) {
+  Bin& bin = cache.bins[size_class];
+  const uint32_t held = cache.count(size_class);
+  give_down(size_class, bin.slots + 1, count);
+  std::memmove(bin.slots + 1, bin.slots + 1 + count, (held - count) * sizeof(void*));
+  cache.top[size_class] = bin.slots + (held - count);
+}
+
+// One tier down, batch by batch.
+void CacheTier::give_down(SizeClass size_class, void** objects, uint32_t count) {
+  counters_[size_class].flushes.fetch_add(1, std::memory_order_relaxed);
+  const uint32_t batch = kClasses[size_class].batch;
+  while (cache_count() > 1 && count >= batch &&
+         transfer_[size_class].give(objects, batch, page_heap_.arena())) {
+    objects += batch;
+    count -= batch;
+  }
+  if (count != 0) give_to_spans(size_class, objects, count);
+}
+
+void CacheTier::give_to_spans(SizeClass size_class, void** objects, uint32_t count) {
+  while (count != 0) {
+    uint32_t given = 0;
+    const Misuse misuse = central_[size_class].give(objects, count, page_heap_, &given);
+    if (misuse == Misuse::kNone) return;
+    on_misuse_(misuse, objects[given]);
+    objects += given + 1;
+    count -= given + 1;
+  }
+}
+
+// Classes that had no slow call since the last sweep give half of what they may hold back.
+void CacheTier::sweep(ThreadCache& cache) {
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    const auto size_class = static_cast<SizeClass>(i);
+    Bin& bin = cache.bins[i];
+    if (bin.events == 0 && bin.max != 0) {
+      const uint32_t max = bin.max / 2;
+      const uint32_t held = cache.count(i);
+      if (held > max) flush_oldest(cache, size_class, held - max);
+      bin.fetch = 0;
+      set_max(cache, size_class, max);
+    }
+    bin.events = 0;
+  }
+}
+
+// Straight to the spans: what an idle or ending thread leaves is nobody's next.
+void CacheTier::flush_all(ThreadCache& cache) {
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    const auto size_class = static_cast<SizeClass>(i);
+    if (cache.bins[i].slots == nullptr) continue;
+    const uint32_t held = cache.count(i);
+    if (held != 0) give_to_spans(size_class, cache.bins[i].slots + 1, held);
+    cache.top[i] = cache.bins[i].slots;
+    set_max(cache, size_class, 0);
+  }
+}
+
+// --- budget and slots -----------------------------------------------------------------------
+
+bool CacheTier::claim(ThreadCache& cache, size_t bytes) {
+  const size_t before = claimed_.fetch_add(bytes, std::memory_order_relaxed);
+  // Everybody may hold a little: a thread without any cache would take a lock per call.
+  constexpr size_t kAlways = 64 * tunable::kKiB;
+  if (before + bytes > budget() && cache.claimed_bytes + bytes > kAlways) {
+    claimed_.fetch_sub(bytes, std::memory_order_relaxed);
+    return false;
+  }
+  cache.claimed_bytes += bytes;
+  return true;
+}
+
+void CacheTier::unclaim(ThreadCache& cache, size_t bytes) {
+  cache.claimed_bytes -= bytes;
+  claimed_.fetch_sub(bytes, std::memory_order_relaxed);
+}
+
+void** CacheTier::allocate_slots(uint32_t room) {
+  const unsigned order = std::max(highest_bit(room) + 1, kSmallestSlots);
+  const Guard guard(slots_lock_);
+  return static_cast<void**>(slots_[order - kSmallestSlots].allocate(page_heap_.arena()));
+}
+
+void CacheTier::deallocate_slots(void** slots, uint32_t room) {
+  const unsigned order = highest_bit(room) + 1;  // room is 2^order - 1
+  const Guard guard(slots_lock_);
+  slots_[order - kSmallestSlots].deallocate(slots);
+}
+
+// --- the registry ---------------------------------------------------------------------------
+
+// nullptr: this thread has to do without.
+ThreadCache* CacheTier::own_cache(ThreadState& state) {
+  if (__builtin_expect(state.own == nullptr, 0)) return create_cache(state);
+  return state.own == kEnding ? nullptr : state.own;
+}
+
+ThreadCache* CacheTier::create_cache(ThreadState& state) {
+  if (!caching_) return nullptr;
+  const Guard guard(registry_lock_);
+  ThreadCache* cache = cache_cells_.create(page_heap_.arena());
+  if (cache == nullptr) return nullptr;
+  cache->home = &state;
+  cache->thread_id = platform::current_thread_id();
+  caches_.push_front(cache);
+  cache_count_.fetch_add(1, std::memory_order_relaxed);
+  state.own = cache;
+  return cache;
+}
+
+void CacheTier::retire(ThreadState& state) {
+  ThreadCache* cache = state.own;
+  state.own = kEnding;
+  state.active.store(&g_empty_cache, std::memory_order_relaxed);
+  if (cache == nullptr || cache == kEnding) return;
+  const Guard guard(registry_lock_);
+  {
+    const Guard cache_guard(cache->lock);
+    flush_all(*cache);
+  }
+  caches_.remove(cache);
+  cache_count_.fetch_sub(1, std::memory_order_relaxed);
+  cache_cells_.destroy(cache);
+}
+
+void CacheTier::flush(ThreadState& state) {
+  if (state.own == nullptr || state.own == kEnding) return;
+  const Guard guard(state.own->lock);
+  flush_all(*state.own);
+}
+
+// --- the scavenger's part -------------------------------------------------------------------
+
+// The protocol at the head of thread_cache.h.
+bool CacheTier::try_drain(ThreadCache& cache) {
+  if (!cache.lock.try_acquire()) return false;
+  cache.home->active.store(&g_empty_cache, std::memory_order_seq_cst);
+  const bool quiescent = platform::was_in_system_call(cache.thread_id);
+  if (quiescent) {
+    flush_all(cache);
+    idle_drains_.fetch_add(1, std::memory_order_relaxed);
+  }
+  cache.lock.release();
+  return quiescent;
+}
+
+unsigned CacheTier::drain_idle(uint64_t now_ms, uint32_t idle_ms) {
+  const Guard guard(registry_lock_);
+  unsigned holding = 0;
+  for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {
+    if (cache->claimed_bytes == 0) continue;  // read without the lock: only a hint
+    const uint64_t cpu_ns = platform::thread_cpu_ns(cache->thread_id);
+    if (cpu_ns != cache->cpu_ns || cpu_ns == 0) {
+      cache->cpu_ns = cpu_ns;
+      cache->unchanged_since_ms = now_ms;
+      ++holding;
+    } else if (now_ms - cache->unchanged_since_ms < idle_ms || !try_drain(*cache)) {
+      ++holding;
+    }
+  }
+  return holding;
+}
+
+bool CacheTier::trim_transfer(bool everything) {
+  bool any = false;
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    void* objects[kMaxMove];
+    uint32_t count = 0;
+    while ((count = transfer_[i].take_unused(objects, kMaxMove, everything)) != 0) {
+      give_to_spans(static_cast<SizeClass>(i), objects, count);
+      if (count < kMaxMove) break;
+    }
+    any = any || transfer_[i].used() != 0;
+  }
+  return any;
+}
+
+void CacheTier::count_cached(uint64_t* per_class) {
+  const Guard guard(registry_lock_);
+  for (const ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {
+    for (unsigned i = 1; i < kSizeClasses; ++i) per_class[i] += cache->count(i);
+  }
+}
+
+// --- fork -----------------------------------------------------------------------------------
+
+void CacheTier::lock_all() {
+  registry_lock_.acquire();
+  for (ThreadCache* c = caches_.first(); c != nullptr; c = c->next) c->lock.acquire();
+  slots_lock_.acquire();
+  for (TransferCache& transfer : transfer_) transfer.lock().acquire();
+  for (CentralFreeList& central : central_) central.lock().acquire();
+}
+
+void CacheTier::unlock_all() {
+  for (CentralFreeList& central : central_) central.lock().release();
+  for (TransferCache& transfer : transfer_) transfer.lock().release();
+  slots_lock_.release();
+  for (ThreadCache* c = caches_.first(); c != nullptr; c = c->next) c->lock.release();
+  registry_lock_.release();
+}
+
+// After unlock_all, in the child. The other threads do not exist here; what their caches hold goes
+// to the spans. One of them may have been between taking an object off its stack and saying so: the
+// object then counts as free here, and its owner is gone.
+void CacheTier::reset_in_child(ThreadState& state) {
+  const Guard guard(registry_lock_);
+  ThreadCache* next = nullptr;
+  for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = next) {
+    next = cache->next;
+    if (cache->home == &state) {
+      cache->thread_id = platform::current_thread_id();
+      continue;
+    }
+    {
+      const Guard cache_guard(cache->lock);
+      flush_all(*cache);
+    }
+    caches_.remove(cache);
+    cache_count_.fetch_sub(1, std::memory_order_relaxed);
+    cache_cells_.destroy(cache);
+  }
+}
+
+// --- verify ---------------------------------------------------------------------------------
+
+void CacheTier::verify() {
+  page_heap_.verify();
+  for (unsigned i = 1; i < kSizeClasses; ++i) central_[i].verify(page_heap_.arena());
+}
+
+}  // namespace tri

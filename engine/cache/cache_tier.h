@@ -1,0 +1,123 @@
+// The tier above the central lists: every thread cache, the transfer caches between them, and the
+// budget that they share. What is missing is asked for in batches from the transfer cache, then the
+// central list; surplus goes the same way down.
+//
+// With one thread the transfer cache is left out: what goes through the central list comes back in
+// address order, and there is nobody to hand batches to.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/base/list.h"
+#include "engine/base/tunables.h"
+#include "engine/cache/thread_cache.h"
+#include "engine/central/central_free_list.h"
+#include "engine/central/transfer_cache.h"
+#include "engine/metadata/fixed_allocator.h"
+#include "engine/pages/page_heap.h"
+#include "engine/platform/lock.h"
+
+namespace tri {
+
+// Per class, since the start; any thread adds.
+struct CacheCounters {
+  std::atomic<uint64_t> refills{0};
+  std::atomic<uint64_t> flushes{0};
+  // Of the requests that missed the cache: a sample of what sizes are asked for.
+  std::atomic<uint64_t> requested_bytes{0};
+  std::atomic<uint64_t> requested_count{0};
+};
+
+class CacheTier {
+ public:
+  constexpr explicit CacheTier(PageHeap& page_heap) : page_heap_(page_heap) {}
+  // Told of every object that comes back and should not; expected not to return. When it does, the
+  // object is left out. Called with locks held: it must not allocate or free.
+  using MisuseHandler = void (*)(Misuse, void* object);
+  // `caching` false: every call goes to the central list, where misuse shows at once.
+  void start(size_t budget_bytes, bool caching, MisuseHandler on_misuse);
+
+  // What the fast path could not do. nullptr: out of memory.
+  void* allocate_slow(ThreadState& state, SizeClass size_class, size_t bytes);
+  // Takes back a block of the arena that belongs to a class.
+  void deallocate_slow(ThreadState& state, SizeClass size_class, void* object);
+
+  // The thread is ending: its objects go down a tier, and it gets no cache again.
+  void retire(ThreadState& state);
+  // Empties the calling thread's cache; it fills again by use.
+  void flush(ThreadState& state);
+
+  // Empties caches of threads that used no CPU for `idle_ms`. Returns how many threads' caches
+  // still hold something.
+  unsigned drain_idle(uint64_t now_ms, uint32_t idle_ms);
+  // Gives what lay unused in the transfer caches since the last call, or all of it, to the spans.
+  // Returns whether any transfer cache still holds something.
+  bool trim_transfer(bool everything);
+
+  void set_budget(size_t bytes) { budget_.store(bytes, std::memory_order_relaxed); }
+  // What all thread caches may hold now; what they do hold is at most that.
+  size_t claimed() const { return claimed_.load(std::memory_order_relaxed); }
+  size_t budget() const { return budget_.load(std::memory_order_relaxed); }
+
+  // Fork: the caller's thread is the only one left in the child.
+  void lock_all();
+  void unlock_all();
+  void reset_in_child(ThreadState& state);
+
+  unsigned cache_count() const { return cache_count_.load(std::memory_order_relaxed); }
+  uint64_t idle_drains() const { return idle_drains_.load(std::memory_order_relaxed); }
+  CentralFreeList& central(SizeClass c) { return central_[c]; }
+  TransferCache& transfer(SizeClass c) { return transfer_[c]; }
+  CacheCounters& counters(SizeClass c) { return counters_[c]; }
+  // Adds up what thread caches hold of each class. Takes the registry's lock and each cache's; a
+  // busy owner's numbers may be a few objects old.
+  void count_cached(uint64_t* per_class);
+  const ThreadCache* first_cache() const { return caches_.first(); }
+
+  void verify();
+
+ private:
+  ThreadCache* own_cache(ThreadState& state);
+  ThreadCache* create_cache(ThreadState& state);
+  void refill(ThreadCache& cache, SizeClass size_class);
+  void make_room(ThreadCache& cache, SizeClass size_class);
+  bool set_max(ThreadCache& cache, SizeClass size_class, uint32_t max);
+  void flush_oldest(ThreadCache& cache, SizeClass size_class, uint32_t count);
+  void flush_all(ThreadCache& cache);
+  void sweep(ThreadCache& cache);
+  void give_down(SizeClass size_class, void** objects, uint32_t count);
+  void give_to_spans(SizeClass size_class, void** objects, uint32_t count);
+  bool claim(ThreadCache& cache, size_t bytes);
+  void unclaim(ThreadCache& cache, size_t bytes);
+  bool try_drain(ThreadCache& cache);
+  void** allocate_slots(uint32_t room);
+  void deallocate_slots(void** slots, uint32_t room);
+
+  PageHeap& page_heap_;
+  bool caching_ = true;
+  MisuseHandler on_misuse_ = nullptr;
+  std::atomic<size_t> budget_{tunable::kThreadCacheBudgetBytes};
+  std::atomic<size_t> claimed_{0};
+  CentralFreeList central_[kSizeClasses];
+  TransferCache transfer_[kSizeClasses];
+  CacheCounters counters_[kSizeClasses];
+
+  platform::Lock registry_lock_{platform::Rank::kRegistry};
+  List<ThreadCache> caches_;
+  FixedAllocator<ThreadCache> cache_cells_;
+  std::atomic<unsigned> cache_count_{0};
+  std::atomic<uint64_t> idle_drains_{0};
+
+  // Slot arrays in powers of two, null slot included: 8, 16, ... 2048.
+  static constexpr unsigned kSmallestSlots = 3, kLargestSlots = 11;
+  platform::Lock slots_lock_{platform::Rank::kSlots};
+  CellAllocator slots_[kLargestSlots - kSmallestSlots + 1] = {
+      CellAllocator(8 << 3), CellAllocator(8 << 4),  CellAllocator(8 << 5),
+      CellAllocator(8 << 6), CellAllocator(8 << 7),  CellAllocator(8 << 8),
+      CellAllocator(8 << 9), CellAllocator(8 << 10), CellAllocator(8 << 11)};
+  static_assert(tunable::kBinMaxObjects + 1 == 1u << kLargestSlots);
+};
+
+}  // namespace tri

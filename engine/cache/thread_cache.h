@@ -1,0 +1,106 @@
+// A thread's cache: for each size class a stack of pointers to free objects. The owner pushes and
+// pops without a lock, an atomic operation or a call; everything else is the slow path, in
+// cache/cache_tier.cc.
+//
+//   slots:  [null] [p] [p] [p] [ ] [ ]
+//                           ^top     ^limit
+//
+// The slot under the first object holds a null pointer: popping reads what `top` points at, and
+// null means empty. Pushing at `limit` means full. A class without slots points both at one shared
+// null slot, so it is empty and full at once; so does class 0, which sends large blocks to the slow
+// path without a test of its own.
+//
+// Who touches it. The owner, and the scavenger when the owner is asleep, by this protocol:
+//   * the owner reaches its cache only through `ThreadState::active`. Slow paths hold `lock`;
+//   * to empty the cache of a thread that has used no CPU for a while, the scavenger takes `lock`,
+//     points `active` at the shared empty cache, and asks the kernel whether the thread is asleep
+//     in a system call. If so, no fast path is under way (they make none) and the next one will
+//     find the empty cache and enter the slow path, where `lock` makes it wait. If not, the
+//     scavenger leaves; the owner's next slow path makes its cache active again.
+//   A signal handler that interrupts malloc between two instructions and then sleeps for longer
+//   than the idle time inside a system call would break this; so would it break every lock of libc.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/base/types.h"
+#include "engine/central/size_classes.h"
+#include "engine/platform/lock.h"
+
+namespace tri {
+
+struct ThreadState;
+
+inline constinit void* g_null_slot[1] = {nullptr};
+
+// The slow half of one class's stack.
+struct Bin {
+  void** slots = nullptr;  // slots[0] is the null slot
+  uint16_t room = 0;       // objects the slots have room for
+  uint16_t max = 0;        // objects the bin may hold now
+  uint16_t fetch = 0;      // objects to fetch on the next miss: slow start
+  uint16_t events = 0;     // slow calls since the last sweep
+};
+
+struct ThreadCache {
+  constexpr ThreadCache() {
+    for (unsigned i = 0; i < kSizeClasses; ++i) top[i] = limit[i] = g_null_slot;
+  }
+
+  // The owner's fast half. nullptr: empty.
+  void* pop(unsigned size_class) {
+    void** const slot = top[size_class];
+    void* const object = *slot;
+    if (__builtin_expect(object != nullptr, 1)) top[size_class] = slot - 1;
+    return object;
+  }
+  // False: full.
+  bool push(unsigned size_class, void* object) {
+    void** const slot = top[size_class];
+    if (__builtin_expect(slot >= limit[size_class], 0)) return false;
+    slot[1] = object;
+    top[size_class] = slot + 1;
+    return true;
+  }
+
+  uint32_t count(unsigned size_class) const {
+    return bins[size_class].slots == nullptr
+               ? 0
+               : static_cast<uint32_t>(top[size_class] - bins[size_class].slots);
+  }
+
+  void** top[kSizeClasses];
+  void** limit[kSizeClasses];
+  Bin bins[kSizeClasses];
+
+  platform::Lock lock{platform::Rank::kCache};
+  // Under the registry's lock.
+  ThreadCache* next = nullptr;
+  ThreadCache* prev = nullptr;
+  ThreadState* home = nullptr;  // the owner's thread-local state
+  int32_t thread_id = 0;
+  uint32_t slow_calls = 0;   // owner, under `lock`
+  size_t claimed_bytes = 0;  // of the process-wide budget; under `lock`
+  // The scavenger's notes on the owner.
+  uint64_t cpu_ns = 0;
+  uint64_t unchanged_since_ms = 0;
+};
+
+// All that is thread-local: 16 bytes.
+struct ThreadState {
+  // What the fast path uses: the own cache, or the shared empty one. Written by the owner, and by
+  // the scavenger as described above; read by the owner.
+  std::atomic<ThreadCache*> active;
+  // The owner's cache once it has one; or one of the two marks.
+  ThreadCache* own;
+};
+
+// Never pushed to and never popped from; its tops are null slots for ever.
+extern constinit ThreadCache g_empty_cache;
+
+// ThreadState::own of a thread whose cache is gone because the thread is ending.
+inline ThreadCache* const kEnding = reinterpret_cast<ThreadCache*>(uintptr_t{1});
+
+}  // namespace tri

@@ -1,0 +1,173 @@
+#include "engine/central/central_free_list.h"
+
+#include <algorithm>
+
+#include "engine/base/bits.h"
+#include "engine/base/check.h"
+
+namespace tri {
+
+using platform::Guard;
+
+// --- buckets --------------------------------------------------------------------------------
+
+Span* CentralFreeList::fullest() {
+  return occupied_ == 0 ? nullptr : buckets_[highest_bit(occupied_)].first();
+}
+
+void CentralFreeList::enlist(Span* span) {
+  span->bucket = static_cast<uint8_t>(bucket_of(span));
+  buckets_[span->bucket].push_front(span);
+  occupied_ = static_cast<uint8_t>(occupied_ | 1u << span->bucket);
+}
+
+void CentralFreeList::delist(Span* span) {
+  buckets_[span->bucket].remove(span);
+  if (buckets_[span->bucket].empty()) {
+    occupied_ = static_cast<uint8_t>(occupied_ & ~(1u << span->bucket));
+  }
+}
+
+// --- taking ---------------------------------------------------------------------------------
+
+uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
+                                    const Arena& arena) {
+  const ClassGeometry& g = geometry();
+  char* const begin = arena.address_of(span->first);
+  const uint32_t words = (g.span_objects + 63) / 64;
+  uint32_t taken = 0;
+  for (uint32_t w = span->first_word; w < words && taken < count; ++w) {
+    uint64_t& word = arena.bitmap_word(span->first, w);
+    uint64_t free = ~word & low_bits(g.span_objects - w * 64);
+    span->first_word = w;
+    uint64_t chosen = 0;
+    char* const word_begin = begin + size_t{w} * 64 * g.object_bytes;
+    while (free != 0 && taken < count) {
+      const unsigned bit = lowest_bit(free);
+      chosen |= uint64_t{1} << bit;
+      free &= free - 1;
+      objects[taken++] = word_begin + size_t{bit} * g.object_bytes;
+    }
+    word |= chosen;
+  }
+  span->live += taken;
+  return taken;
+}
+
+uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_heap) {
+  uint32_t taken = 0;
+  lock_.acquire();
+  while (taken < count) {
+    Span* span = fullest();
+    if (span == nullptr) {
+      // A batch from fewer spans than asked for is a batch; a new span only for the first object.
+      if (taken != 0) break;
+      lock_.release();
+      span = page_heap.allocate(geometry().span_pages);
+      if (span == nullptr) return 0;
+      page_heap.make_small(span, size_class_);
+      lock_.acquire();
+      ++counters_.spans;
+      ++counters_.span_fetches;
+      enlist(span);
+      continue;
+    }
+    taken += take_from(span, objects + taken, count - taken, page_heap.arena());
+    if (span->live == geometry().span_objects) {
+      delist(span);
+    } else if (bucket_of(span) != span->bucket) {
+      delist(span);
+      enlist(span);
+    }
+  }
+  counters_.live += taken;
+  lock_.release();
+  return taken;
+}
+
+// --- giving back ----------------------------------------------------------------------------
+
+Misuse CentralFreeList::give_one(Span* span, const void* object, const Arena& arena) {
+  const ClassGeometry& g = geometry();
+  const auto offset =
+      static_cast<uint32_t>(static_cast<const char*>(object) - arena.address_of(span->first));
+  const uint32_t index = object_index(g, offset);
+  if (index * g.object_bytes != offset || index >= g.span_objects) return Misuse::kInterior;
+  uint64_t& word = arena.bitmap_word(span->first, index / 64);
+  const uint64_t bit = uint64_t{1} << (index % 64);
+  if ((word & bit) == 0) return Misuse::kDoubleFree;
+  word &= ~bit;
+  span->first_word = std::min(span->first_word, index / 64);
+  return Misuse::kNone;
+}
+
+Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& page_heap,
+                             uint32_t* culprit) {
+  const Arena& arena = page_heap.arena();
+  Misuse misuse = Misuse::kNone;
+  Span* emptied = nullptr;  // linked by `next`; handed to the page heap after the lock
+  uint32_t given = 0;
+  lock_.acquire();
+  for (; given < count; ++given) {
+    const PageId page = arena.page_of(objects[given]);
+    if (arena.class_of(page) != size_class_) {
+      misuse = Misuse::kDoubleFree;  // its span has emptied since and lives another life
+      break;
+    }
+    Span* span = arena.span_of(page);
+    const bool was_full = span->live == geometry().span_objects;
+    misuse = give_one(span, objects[given], arena);
+    if (misuse != Misuse::kNone) break;
+    --span->live;
+    if (was_full) {
+      enlist(span);
+    } else if (bucket_of(span) != span->bucket) {
+      delist(span);
+      enlist(span);
+    }
+    if (span->live == 0) {
+      delist(span);
+      --counters_.spans;
+      span->next = emptied;
+      emptied = span;
+    }
+  }
+  counters_.live -= given;
+  lock_.release();
+  while (emptied != nullptr) {
+    Span* next = emptied->next;
+    emptied->next = nullptr;
+    page_heap.free(emptied);
+    emptied = next;
+  }
+  *culprit = given;
+  return misuse;
+}
+
+// --- verify ---------------------------------------------------------------------------------
+
+void CentralFreeList::verify(const Arena& arena) {
+  const Guard guard(lock_);
+  uint64_t spans = 0;
+  uint64_t live = 0;
+  for (PageId page = 0; page < arena.committed_pages();) {
+    const Span* span = arena.span_of(page);
+    page = span->end() + span->headroom;
+    if (span->state != SpanState::kSmall || span->size_class != size_class_) continue;
+    const uint32_t words = (geometry().span_objects + 63) / 64;
+    uint32_t bits = 0;
+    for (uint32_t w = 0; w < words; ++w) {
+      const uint64_t word = arena.bitmap_word(span->first, w);
+      TRI_CHECK_EQ(word & ~low_bits(geometry().span_objects - w * 64), 0u);
+      if (w < span->first_word) TRI_CHECK_EQ(word, ~uint64_t{0});
+      bits += static_cast<uint32_t>(std::popcount(word));
+    }
+    TRI_CHECK_EQ(bits, span->live);
+    live += bits;
+    ++spans;
+  }
+  TRI_CHECK_EQ(spans, counters_.spans);
+  TRI_CHECK_EQ(live, counters_.live);
+}
+
+}  // namespace tri

@@ -1,0 +1,69 @@
+// The central free list of one size class: the spans that the class holds, and in each span's part
+// of the heap bitmap which of its objects are live (handed out to caches or the program).
+//
+// Spans with something free stand in eight buckets by how many of their objects are live. Objects
+// are taken from the fullest span, lowest first, so that the emptier ones become empty and go back
+// to the page heap (google/tcmalloc calls it span prioritisation and measured 1.4 % of memory), and
+// so that what is allocated in a row lies in a row.
+//
+// Lock rank kCentral. The page heap is called without it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/base/list.h"
+#include "engine/base/types.h"
+#include "engine/central/size_classes.h"
+#include "engine/pages/page_heap.h"
+#include "engine/pages/span.h"
+#include "engine/platform/lock.h"
+
+namespace tri {
+
+// What is wrong with a block that came back.
+enum class Misuse : uint8_t { kNone, kDoubleFree, kInterior, kForeign };
+
+struct CentralCounters {
+  uint64_t spans = 0;
+  uint64_t live = 0;  // objects out of the central tier
+  uint64_t span_fetches = 0;
+};
+
+class CentralFreeList {
+ public:
+  constexpr CentralFreeList() = default;
+  void start(SizeClass size_class) { size_class_ = size_class; }
+
+  // Up to `count` objects, in rising order within each span; 0 when out of memory.
+  uint32_t take(void** objects, uint32_t count, PageHeap& page_heap);
+
+  // Takes `count` objects back. Stops at the first that is not a live object of this class, leaves
+  // it and those after it alone, and says which it is and why.
+  Misuse give(void* const* objects, uint32_t count, PageHeap& page_heap, uint32_t* culprit);
+
+  const CentralCounters& counters() const { return counters_; }
+  platform::Lock& lock() { return lock_; }
+
+  // Checks buckets, counts and bits against each other. Takes the lock.
+  void verify(const Arena& arena);
+
+ private:
+  static constexpr unsigned kBuckets = 8;
+
+  const ClassGeometry& geometry() const { return kClasses[size_class_]; }
+  unsigned bucket_of(const Span* span) const { return span->live >> geometry().bucket_shift; }
+  Span* fullest();
+  void enlist(Span* span);
+  void delist(Span* span);
+  uint32_t take_from(Span* span, void** objects, uint32_t count, const Arena& arena);
+  Misuse give_one(Span* span, const void* object, const Arena& arena);
+
+  platform::Lock lock_{platform::Rank::kCentral};
+  SizeClass size_class_ = 0;
+  uint8_t occupied_ = 0;  // bit b: bucket b holds a span
+  List<Span> buckets_[kBuckets];
+  CentralCounters counters_;
+};
+
+}  // namespace tri

@@ -1,0 +1,43 @@
+// The background thread: gives memory back while the program works and when it idles.
+//
+//   off --start--> running <--tick--> (work) ; nothing left: sleeping --wake--> running
+//    ^---------------- hold (before fork) ------ ------------------'
+//
+// It starts only once there is something to release. Slow paths call note_activity(), which costs a
+// few loads unless the thread has to be started or woken.
+//
+// Why a pthread and not a bare clone(2): setuid() and its like change every thread that libc knows
+// of; a thread that it does not know would keep the privileges that the program has dropped.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace tri {
+
+class Background {
+ public:
+  // At the end of a slow path, without locks. `caller` called the standard function.
+  void note_activity(void* caller);
+  // Ends the thread, waits until the kernel has forgotten it, and keeps it from coming back: before
+  // a fork.
+  void hold();
+  // After a fork, in parent and child: it may come back, but not before kAfterForkMs.
+  void allow_later();
+
+ private:
+  enum State : uint32_t { kOff, kStarting, kRunning, kSleeping, kHeld };
+
+  void start();
+  void run();
+  static void* entry(void* self);
+
+  std::atomic<uint32_t> state_{kOff};  // also the futex that the thread sleeps on
+  std::atomic<int32_t> thread_id_{0};
+  uint64_t not_before_ms_ = 0;
+  unsigned long pthread_ = 0;
+};
+
+extern constinit Background g_background;
+
+}  // namespace tri

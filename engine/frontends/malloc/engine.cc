@@ -1,0 +1,215 @@
+// Starting the engine, and the slow halves of malloc and free.
+#include "engine/frontends/malloc/engine.h"
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+#include "engine/base/bits.h"
+#include "engine/base/check.h"
+#include "engine/base/tunables.h"
+#include "engine/frontends/malloc/background.h"
+#include "engine/frontends/malloc/large.h"
+#include "engine/frontends/malloc/misuse.h"
+#include "engine/frontends/malloc/process.h"
+#include "engine/frontends/malloc/settings.h"
+#include "engine/platform/libc.h"
+
+namespace tri {
+
+constinit Tiers g_tiers;
+thread_local constinit ThreadState t_state = {&g_empty_cache, nullptr};
+
+#ifdef TRIMALLOC_PRELOAD
+// The same object under a name that another process can find (observe/remote.cc).
+extern "C" [[gnu::visibility("default"), gnu::alias("_ZN3tri7g_tiersE")]] Tiers trimalloc_tiers;
+#endif
+
+// --- start ----------------------------------------------------------------------------------
+
+namespace {
+
+enum StartState : uint32_t { kNotStarted, kStarting, kStarted, kFailed };
+constinit std::atomic<uint32_t> g_start{kNotStarted};
+
+bool start_slow() {
+  uint32_t expected = kNotStarted;
+  if (!g_start.compare_exchange_strong(expected, kStarting, std::memory_order_acquire)) {
+    while (expected == kStarting) {  // another thread is at it
+      platform::relax_cpu();
+      expected = g_start.load(std::memory_order_acquire);
+    }
+    return expected == kStarted;
+  }
+  read_settings_from_environment(false);
+  const bool started =
+      g_tiers.arena.start(platform::linux_os(), g_settings.arena, platform::address_space_limit());
+  if (started) {
+    g_tiers.caches.start(g_settings.thread_cache_max, g_settings.check == 0, stop_for_misuse);
+    apply_limits();
+  }
+  // Pairs with the acquire in ensure_started().
+  g_start.store(started ? kStarted : kFailed, std::memory_order_release);
+  return started;
+}
+
+void after_slow_path(void* caller) {
+  if (g_tiers.page_heap.take_pressure()) call_pressure_hook();
+  g_background.note_activity(caller);
+}
+
+// At the limit, or when the OS refuses: everything that is free, wherever it lies.
+bool make_room_for_retry() { return release_everything() != 0; }
+
+void* allocate_small(SizeClass size_class, size_t bytes, void* caller) {
+  const bool had_cache = t_state.own != nullptr;
+  void* object = g_tiers.caches.allocate_slow(t_state, size_class, bytes);
+  if (object == nullptr && make_room_for_retry()) {
+    object = g_tiers.caches.allocate_slow(t_state, size_class, bytes);
+  }
+  // After the cache is in place: libc may allocate to remember the destructor.
+  if (!had_cache && t_state.own != nullptr) watch_thread_end();
+  after_slow_path(caller);
+  return object;
+}
+
+}  // namespace
+
+bool ensure_started() {
+  return __builtin_expect(g_start.load(std::memory_order_acquire) == kStarted, 1) || start_slow();
+}
+
+// --- malloc ---------------------------------------------------------------------------------
+
+void* allocate_slow(size_t bytes) {
+  if (bytes <= kMaxSmallBytes) {
+    const SizeClass size_class = class_of_size(bytes);
+    // Sizes above the table come here first; and the scavenger may have emptied the cache.
+    void* object = t_state.active.load(std::memory_order_relaxed)->pop(size_class);
+    if (object != nullptr) return object;
+    if (ensure_started()) object = allocate_small(size_class, bytes, __builtin_return_address(0));
+    if (object != nullptr) return object;
+  } else if (ensure_started()) {
+    Span* span = allocate_large(bytes);
+    if (span == nullptr && bytes <= PTRDIFF_MAX && make_room_for_retry()) {
+      span = allocate_large(bytes);
+    }
+    after_slow_path(__builtin_return_address(0));
+    if (span != nullptr) return g_tiers.arena.address_of(span->first);
+  }
+  errno = ENOMEM;
+  return nullptr;
+}
+
+void* allocate_aligned(size_t alignment, size_t bytes) {
+  if (alignment <= kGranuleBytes) return allocate(bytes);
+  if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX || !ensure_started()) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  if (alignment <= kPageBytes && bytes <= kMaxSmallBytes) {
+    // The first class whose objects lie at multiples of the alignment: spans begin on pages, and
+    // the powers of two among the classes bound the search.
+    size_t size = bytes > alignment ? bytes : alignment;
+    while (kClasses[class_of_size(size)].object_bytes % alignment != 0) {
+      size = kClasses[class_of_size(size)].object_bytes + 1;
+    }
+    return allocate(kClasses[class_of_size(size)].object_bytes);
+  }
+  if (alignment <= kPageBytes) return allocate_slow(bytes);
+  Span* span = allocate_large_aligned(bytes, alignment);
+  if (span == nullptr && make_room_for_retry()) span = allocate_large_aligned(bytes, alignment);
+  after_slow_path(__builtin_return_address(0));
+  if (span != nullptr) return g_tiers.arena.address_of(span->first);
+  errno = ENOMEM;
+  return nullptr;
+}
+
+void* allocate_zeroed(size_t count, size_t bytes) {
+  size_t total = 0;
+  if (__builtin_mul_overflow(count, bytes, &total)) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  if (total <= kMaxSmallBytes) {
+    void* object = allocate(total);
+    // To the end of the object: malloc_usable_size says that all of it is the program's.
+    if (object != nullptr) std::memset(object, 0, kClasses[class_of_size(total)].object_bytes);
+    return object;
+  }
+  void* block = allocate_slow(total);
+  if (block != nullptr) clear_large(block);
+  return block;
+}
+
+// --- free -----------------------------------------------------------------------------------
+
+void deallocate_slow(void* block) {
+  if (block == nullptr) return;
+  Arena& arena = g_tiers.arena;
+  if (!arena.contains(block) || arena.page_of(block) >= arena.committed_pages()) {
+    if (platform::is_libc_heap_block(block)) return platform::libc_free(block);
+    stop_foreign("free", block);
+  }
+  const SizeClass size_class = arena.class_of(arena.page_of(block));
+  if (size_class == kLargeClass) {
+    free_large("free", block);
+  } else if (reinterpret_cast<uintptr_t>(block) % kGranuleBytes != 0) {
+    stop_interior("free", block, block_begin(block));
+  } else {
+    const bool had_cache = t_state.own != nullptr;
+    g_tiers.caches.deallocate_slow(t_state, size_class, block);
+    if (!had_cache && t_state.own != nullptr) watch_thread_end();
+  }
+  after_slow_path(__builtin_return_address(0));
+}
+
+// --- sizes ----------------------------------------------------------------------------------
+
+size_t class_bytes_at(const void* address) {
+  const Arena& arena = g_tiers.arena;
+  if (!arena.contains(address) || arena.page_of(address) >= arena.committed_pages()) return 0;
+  return kClasses[arena.class_of(arena.page_of(address))].object_bytes;
+}
+
+const void* block_begin(const void* address) {
+  const Arena& arena = g_tiers.arena;
+  if (!arena.contains(address) || arena.page_of(address) >= arena.committed_pages()) return nullptr;
+  PageId page = arena.page_of(address);
+  const SizeClass size_class = arena.class_of(page);
+  if (size_class != kLargeClass) {
+    const ClassGeometry& g = kClasses[size_class];
+    const char* begin = arena.address_of(arena.span_of(page)->first);
+    const auto offset = static_cast<uint32_t>(static_cast<const char*>(address) - begin);
+    const uint32_t index = object_index(g, offset);
+    return index < g.span_objects ? begin + size_t{index} * g.object_bytes : nullptr;
+  }
+  // Entries in the middle of a large span may be stale: go down to the one that holds the page. For
+  // error lines only.
+  const PageId wanted = page;
+  do {
+    const Span* span = arena.span_of(page);
+    if (span != nullptr && span->first == page && span->contains(wanted)) {
+      return span->state == SpanState::kLarge ? arena.address_of(page) : nullptr;
+    }
+  } while (page-- != 0);
+  return nullptr;
+}
+
+size_t usable_bytes(const void* block) {
+  if (block == nullptr) return 0;
+  return checked_bytes("malloc_usable_size", const_cast<void*>(block));
+}
+
+size_t release_everything() {
+  if (!ensure_started()) return 0;
+  g_tiers.caches.flush(t_state);
+  // Threads that did not run between the two looks are idle.
+  const uint64_t now = g_tiers.arena.os().now_ms();
+  g_tiers.caches.drain_idle(now, 0);
+  g_tiers.caches.drain_idle(now, 0);
+  g_tiers.caches.trim_transfer(true);
+  return bytes_of(static_cast<Pages>(g_tiers.page_heap.release(UINT32_MAX)));
+}
+
+}  // namespace tri

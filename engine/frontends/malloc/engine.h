@@ -1,0 +1,67 @@
+// The engine of this library: the tiers, the thread-local state, and the front end's operations on
+// blocks. There is one per library: the preloaded one, and the one inside the Python extension.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/base/types.h"
+#include "engine/cache/thread_cache.h"
+#include "engine/central/size_classes.h"
+#include "engine/observe/tiers.h"
+#include "engine/platform/tls.h"
+
+namespace tri {
+
+extern constinit Tiers g_tiers;
+TRI_TLS_MODEL extern thread_local constinit ThreadState t_state;
+
+// Reserves the arena and makes the tiers ready, once. False when the OS refuses. Cheap afterwards.
+bool ensure_started();
+
+// --- blocks ---------------------------------------------------------------------------------
+// The slow halves. The fast paths call them last, so that their return address is that of malloc's
+// or free's caller, which decides whether the background thread may be started (Background).
+
+[[gnu::noinline]] void* allocate_slow(size_t bytes);
+void* allocate_aligned(size_t alignment, size_t bytes);
+void* allocate_zeroed(size_t count, size_t bytes);
+void* reallocate(void* block, size_t bytes);
+[[gnu::noinline]] void deallocate_slow(void* block);
+size_t usable_bytes(const void* block);
+
+// Everything free goes back to the OS now. Bytes given back.
+size_t release_everything();
+
+// For error lines: the object size of the class that the address belongs to, 0 if none; and where
+// the block around an address begins, nullptr if there is none.
+size_t class_bytes_at(const void* address);
+const void* block_begin(const void* address);
+
+// --- the fast paths -------------------------------------------------------------------------
+
+// Budget: 16 instructions, 3 branches (tests/engine/test_fast_path.py counts them).
+[[gnu::always_inline]] inline void* allocate(size_t bytes) {
+  if (__builtin_expect(bytes <= kTableBytes, 1)) {
+    const unsigned size_class = kClassTable[(bytes + 15) / 16];
+    void* object = t_state.active.load(std::memory_order_relaxed)->pop(size_class);
+    if (__builtin_expect(object != nullptr, 1)) return object;
+  }
+  return allocate_slow(bytes);
+}
+
+// Budget: 18 instructions, 3 branches. The distance from the base in granules, rotated so that a
+// pointer which is no multiple of 16 becomes a huge one: one comparison refuses null, foreign and
+// misaligned pointers. Large blocks have class 0, whose bin is always full.
+[[gnu::always_inline]] inline void deallocate(void* block) {
+  const PageLookup& lookup = g_tiers.arena.lookup();
+  const auto offset = static_cast<size_t>(static_cast<char*>(block) - lookup.base);
+  const size_t granule = (offset >> 4) | (offset << 60);
+  if (__builtin_expect(granule < lookup.granules, 1)) {
+    const unsigned size_class = lookup.classes[granule >> (kPageShift - 4)];
+    if (t_state.active.load(std::memory_order_relaxed)->push(size_class, block)) return;
+  }
+  deallocate_slow(block);
+}
+
+}  // namespace tri

@@ -1,0 +1,109 @@
+// C++'s operator new and delete, every variant, for programs of any C++ library: this one has none.
+// Only a failure needs it: the new handler and std::bad_alloc are looked up in whatever C++ library
+// the program has.
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "engine/base/check.h"
+#include "engine/frontends/malloc/engine.h"
+
+#define TRI_EXPORT [[gnu::visibility("default")]]
+
+namespace {
+
+void* find_in_cxx_library(const char* symbol) {
+  if (void* found = ::dlsym(RTLD_DEFAULT, symbol)) return found;
+  // An extension module may have brought the library along for itself only.
+  for (const char* name : {"libstdc++.so.6", "libc++.so.1"}) {
+    if (void* library = ::dlopen(name, RTLD_LAZY | RTLD_NOLOAD)) {
+      if (void* found = ::dlsym(library, symbol)) return found;
+    }
+  }
+  return nullptr;
+}
+
+std::new_handler current_new_handler() {
+  void* get = find_in_cxx_library("_ZSt15get_new_handlerv");
+  return get == nullptr ? nullptr : reinterpret_cast<std::new_handler (*)()>(get)();
+}
+
+[[noreturn]] void throw_bad_alloc() {
+  // libstdc++'s own; libc++ exports it under its inline namespace.
+  for (const char* name :
+       {"_ZSt17__throw_bad_allocv", "_ZNSt3__117__throw_bad_allocB8ne180000Ev"}) {
+    if (void* raise = find_in_cxx_library(name)) reinterpret_cast<void (*)()>(raise)();
+  }
+  tri::stop_with("trimalloc: operator new is out of memory, and no C++ library can throw");
+}
+
+void* allocate(size_t bytes, size_t alignment) {
+  return alignment <= tri::kGranuleBytes ? tri::allocate(bytes)
+                                         : tri::allocate_aligned(alignment, bytes);
+}
+
+// Out of memory: as [new.delete.single] has it, ask the handler and try again until it gives up.
+[[gnu::noinline]] void* retry(size_t bytes, size_t alignment, bool may_throw) {
+  while (true) {
+    const std::new_handler handler = current_new_handler();
+    if (handler == nullptr) {
+      if (may_throw) throw_bad_alloc();
+      return nullptr;
+    }
+    handler();
+    if (void* block = allocate(bytes, alignment)) return block;
+  }
+}
+
+inline void* must_allocate(size_t bytes, size_t alignment) {
+  void* block = allocate(bytes, alignment);
+  return __builtin_expect(block != nullptr, 1) ? block : retry(bytes, alignment, true);
+}
+
+inline void* may_allocate(size_t bytes, size_t alignment) {
+  void* block = allocate(bytes, alignment);
+  return __builtin_expect(block != nullptr, 1) ? block : retry(bytes, alignment, false);
+}
+
+}  // namespace
+
+TRI_EXPORT void* operator new(size_t n) { return must_allocate(n, 0); }
+TRI_EXPORT void* operator new[](size_t n) { return must_allocate(n, 0); }
+TRI_EXPORT void* operator new(size_t n, std::align_val_t a) {
+  return must_allocate(n, static_cast<size_t>(a));
+}
+TRI_EXPORT void* operator new[](size_t n, std::align_val_t a) {
+  return must_allocate(n, static_cast<size_t>(a));
+}
+TRI_EXPORT void* operator new(size_t n, const std::nothrow_t&) noexcept {
+  return may_allocate(n, 0);
+}
+TRI_EXPORT void* operator new[](size_t n, const std::nothrow_t&) noexcept {
+  return may_allocate(n, 0);
+}
+TRI_EXPORT void* operator new(size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return may_allocate(n, static_cast<size_t>(a));
+}
+TRI_EXPORT void* operator new[](size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return may_allocate(n, static_cast<size_t>(a));
+}
+
+TRI_EXPORT void operator delete(void* p) noexcept { tri::deallocate(p); }
+TRI_EXPORT void operator delete[](void* p) noexcept { tri::deallocate(p); }
+TRI_EXPORT void operator delete(void* p, size_t) noexcept { tri::deallocate(p); }
+TRI_EXPORT void operator delete[](void* p, size_t) noexcept { tri::deallocate(p); }
+TRI_EXPORT void operator delete(void* p, std::align_val_t) noexcept { tri::deallocate(p); }
+TRI_EXPORT void operator delete[](void* p, std::align_val_t) noexcept { tri::deallocate(p); }
+TRI_EXPORT void operator delete(void* p, size_t, std::align_val_t) noexcept { tri::deallocate(p); }
+TRI_EXPORT void operator delete[](void* p, size_t, std::align_val_t) noexcept {
+  tri::deallocate(p);
+}
+TRI_EXPORT void operator delete(void* p, const std::nothrow_t&) noexcept { tri::deallocate(p); }
+TRI_EXPORT void operator delete[](void* p, const std::nothrow_t&) noexcept { tri::deallocate(p); }
+TRI_EXPORT void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept {
+  tri::deallocate(p);
+}
+TRI_EXPORT void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept {
+  tri::deallocate(p);
+}

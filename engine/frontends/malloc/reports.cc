@@ -1,0 +1,94 @@
+#include "engine/frontends/malloc/reports.h"
+
+#include <unistd.h>
+
+#include "engine/base/text.h"
+#include "engine/frontends/malloc/engine.h"
+#include "engine/frontends/malloc/settings.h"
+#include "engine/observe/snapshot.h"
+
+namespace tri {
+namespace {
+
+void put(const Text& text) {
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.c_str(), text.length());
+}
+
+void put_row(Text& text, const char* name, uint64_t bytes, uint64_t whole) {
+  text.put("  ").put(name);
+  for (size_t length = __builtin_strlen(name); length < 28; ++length) text.put_char(' ');
+  text.size(bytes, 6);
+  if (whole != 0) text.put("   ").number((bytes * 100 + whole / 2) / whole, 3).put(" %");
+  text.put("\n");
+}
+
+// The classes that hold the most memory, the fullest first.
+void put_classes(Text& text, const trimalloc_stats& stats) {
+  bool shown[TRIMALLOC_SIZE_CLASSES] = {};
+  text.put("  largest size classes          object    in use    cached   in spans\n");
+  for (unsigned line = 0; line < 5; ++line) {
+    unsigned best = 0;
+    uint64_t most = 0;
+    for (unsigned i = 1; i < TRIMALLOC_SIZE_CLASSES; ++i) {
+      const uint64_t bytes = stats.classes[i].spans * stats.classes[i].span_pages * kPageBytes;
+      if (!shown[i] && bytes > most) {
+        most = bytes;
+        best = i;
+      }
+    }
+    if (best == 0) return;
+    shown[best] = true;
+    const trimalloc_class_stats& c = stats.classes[best];
+    text.put("                           ").number(c.object_bytes, 9).put("  ");
+    text.size(c.in_use * c.object_bytes, 4).put("  ");
+    text.size((c.thread_cached + c.transfer_cached) * c.object_bytes, 4).put("  ");
+    text.size(most, 4).put("\n");
+  }
+}
+
+}  // namespace
+
+void print_report() {
+  if (!ensure_started()) return;
+  static constinit trimalloc_stats stats;  // 10 KiB: too much for a thread's last stack page
+  stats.struct_size = sizeof stats;
+  take_snapshot(g_tiers, &stats);
+  const uint64_t resident = stats.committed - stats.page_heap_released + stats.metadata;
+  char buffer[4096];
+  Text text(buffer, sizeof buffer);
+  text.put("trimalloc: process ").number(static_cast<uint64_t>(::getpid()));
+  text.put(", where the memory is (peak ").size(stats.peak_resident).put(")\n");
+  put_row(text, "in use, size classes", stats.small_in_use, resident);
+  put_row(text, "in use, large objects", stats.large_in_use, resident);
+  put_row(text, "free in thread caches", stats.thread_cached, resident);
+  put_row(text, "free in transfer caches", stats.transfer_cached, resident);
+  put_row(text, "free in spans", stats.central_free + stats.span_tail, resident);
+  put_row(text, "free pages, resident", stats.page_heap_resident, resident);
+  put_row(text, "allocator's own structures", stats.metadata, resident);
+  put_row(text, "together", resident, 0);
+  put_row(text, "given back since the start", stats.released_bytes, 0);
+  put_classes(text, stats);
+  put(text);
+}
+
+bool StatsLines::print_when_due(uint64_t now_ms) {
+  const uint64_t period_ms = g_settings.stats_every.load(std::memory_order_relaxed) * 1000;
+  if (period_ms == 0) return false;
+  if (last_ms_ == 0) last_ms_ = now_ms;
+  if (now_ms - last_ms_ < period_ms) return true;
+  last_ms_ = now_ms;
+  static constinit trimalloc_stats stats;
+  stats.struct_size = sizeof stats;
+  take_snapshot(g_tiers, &stats);
+  char buffer[512];
+  Text text(buffer, sizeof buffer);
+  text.put("trimalloc: process ").number(static_cast<uint64_t>(::getpid())).put(": in use ");
+  text.size(stats.small_in_use + stats.large_in_use).put(", cached ");
+  text.size(stats.thread_cached + stats.transfer_cached).put(", free in spans ");
+  text.size(stats.central_free + stats.span_tail).put(", free pages ");
+  text.size(stats.page_heap_resident).put(", given back ").size(stats.released_bytes).put("\n");
+  put(text);
+  return true;
+}
+
+}  // namespace tri

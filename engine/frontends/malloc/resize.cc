@@ -1,0 +1,108 @@
+// realloc: in place where it can, by remapping pages where the block is big, by copying otherwise.
+//
+//   small: stays while the new size fits and at least half of the object is used
+//   large: shrinks by splitting its tail off; grows into its head-room, the free span behind it or
+//   new
+//          arena; else moves, from 1 MiB on by page tables alone
+//
+// A block that grows for the second time moves to where untouched addresses follow it, so that the
+// growth of one buffer copies it a few times at most, whatever the step.
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+#include "engine/base/tunables.h"
+#include "engine/frontends/malloc/engine.h"
+#include "engine/frontends/malloc/large.h"
+
+namespace tri {
+namespace {
+
+void note_requested(Span* span, size_t bytes) {
+  // Unsigned arithmetic: the difference may be negative.
+  g_tiers.large_requested.fetch_add(bytes - span->requested, std::memory_order_relaxed);
+  span->requested = bytes;
+}
+
+void* move_by_copy(void* block, size_t old_bytes, size_t bytes) {
+  void* fresh = allocate(bytes);
+  if (fresh == nullptr) return nullptr;
+  std::memcpy(fresh, block, std::min(old_bytes, bytes));
+  deallocate(block);
+  return fresh;
+}
+
+// To a new span, by page tables. nullptr: it could not be had; the block is where it was.
+void* move_large(Span* span, size_t bytes) {
+  const auto pages = static_cast<Pages>(pages_for(bytes));
+  PageHeap& page_heap = g_tiers.page_heap;
+  Span* fresh = span->grown ? page_heap.allocate_growing(pages) : page_heap.allocate(pages);
+  if (fresh == nullptr) return nullptr;
+  char* const from = g_tiers.arena.address_of(span->first);
+  char* const to = g_tiers.arena.address_of(fresh->first);
+  const size_t old_bytes = bytes_of(span->pages);
+  const bool remapped =
+      old_bytes >= tunable::kRemapBytes && g_tiers.arena.os().remap(from, to, old_bytes);
+  if (remapped) {
+    fresh->remapped = true;
+    g_tiers.remapped_bytes.fetch_add(old_bytes, std::memory_order_relaxed);
+  } else {
+    std::memcpy(to, from, old_bytes);
+  }
+  fresh->grown = true;
+  fresh->requested = span->requested;
+  note_requested(fresh, bytes);
+  page_heap.free(span, remapped);
+  return to;
+}
+
+void* resize_large(Span* span, void* block, size_t bytes) {
+  const size_t pages = pages_for(bytes);
+  const size_t old_bytes = bytes_of(span->pages);
+  PageHeap& page_heap = g_tiers.page_heap;
+  if (bytes <= kMaxSmallBytes) return move_by_copy(block, old_bytes, bytes);
+  if (pages > g_tiers.arena.max_pages()) return nullptr;
+  if (pages < span->pages) {
+    const size_t tail = old_bytes - bytes_of(static_cast<Pages>(pages));
+    if (tail >= tunable::kShrinkTailBytes || tail >= old_bytes / 8) {
+      page_heap.shrink(span, static_cast<Pages>(pages));
+    }
+  } else if (pages > span->pages && !page_heap.extend(span, static_cast<Pages>(pages))) {
+    return move_large(span, bytes);
+  }
+  span->grown = span->grown || pages > span->pages || bytes > span->requested;
+  note_requested(span, bytes);
+  return block;
+}
+
+}  // namespace
+
+void* reallocate(void* block, size_t bytes) {
+  if (block == nullptr) return allocate(bytes);
+  if (bytes == 0) {  // glibc's reading of the standards: free, and nothing in return
+    deallocate(block);
+    return nullptr;
+  }
+  const size_t old_bytes = checked_bytes("realloc", block);
+  if (bytes > PTRDIFF_MAX) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  const Arena& arena = g_tiers.arena;
+  void* result = nullptr;
+  if (arena.contains(block) && arena.class_of(arena.page_of(block)) == kLargeClass) {
+    result = resize_large(arena.span_of(arena.page_of(block)), block, bytes);
+    if (result == nullptr && release_everything() != 0) {
+      result = resize_large(arena.span_of(arena.page_of(block)), block, bytes);
+    }
+  } else if (bytes <= old_bytes && (bytes > old_bytes / 2 || old_bytes <= 2 * kGranuleBytes)) {
+    return block;
+  } else {
+    result = move_by_copy(block, old_bytes, bytes);
+  }
+  if (result == nullptr) errno = ENOMEM;
+  return result;
+}
+
+}  // namespace tri

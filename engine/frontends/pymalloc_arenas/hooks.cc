@@ -1,0 +1,87 @@
+#include "engine/frontends/pymalloc_arenas/hooks.h"
+
+#include <dlfcn.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+
+#include "engine/frontends/malloc/engine.h"
+
+namespace tri {
+namespace {
+
+// From CPython's Include/cpython/pymem.h and objimpl.h; unchanged since 3.5. Declared here because
+// this library is built once, without Python's headers, for every version.
+enum PyMemAllocatorDomain : int { kRaw, kMem, kObject };
+struct PyMemAllocatorEx {
+  void* context;
+  void* (*malloc)(void*, size_t);
+  void* (*calloc)(void*, size_t, size_t);
+  void* (*realloc)(void*, void*, size_t);
+  void (*free)(void*, void*);
+};
+struct PyObjectArenaAllocator {
+  void* context;
+  void* (*alloc)(void*, size_t);
+  void (*free)(void*, void*, size_t);
+};
+
+constinit Mode g_hooked = Mode::kMalloc;
+
+// --- full -----------------------------------------------------------------------------------
+// PEP 445: zero bytes is a block of its own, and realloc to zero does not free.
+
+void* python_malloc(void*, size_t bytes) { return allocate(bytes); }
+
+void* python_calloc(void*, size_t count, size_t bytes) { return allocate_zeroed(count, bytes); }
+
+void* python_realloc(void*, void* block, size_t bytes) {
+  return reallocate(block, bytes == 0 ? 1 : bytes);
+}
+
+void python_free(void*, void* block) { deallocate(block); }
+
+// --- arena ----------------------------------------------------------------------------------
+
+// pymalloc cuts an arena into pools of 16 KiB (4 KiB before 3.10) and loses one when the arena does
+// not begin on a pool's boundary. From 3.11 on the same hook serves frame stacks of 16 KiB.
+constexpr size_t kPoolBytes = 16 * 1024;
+
+void* arena_alloc(void*, size_t bytes) {
+  return allocate_aligned(bytes > kPoolBytes ? kPoolBytes : kPageBytes, bytes);
+}
+
+void arena_free(void*, void* block, size_t) { deallocate(block); }
+
+bool is_free_threaded() {
+  void* const version = ::dlsym(RTLD_DEFAULT, "Py_GetVersion");
+  return version != nullptr &&
+         std::strstr(reinterpret_cast<const char* (*)()>(version)(), "free-threading") != nullptr;
+}
+
+}  // namespace
+
+void hook_python(Mode mode) {
+  if (mode == Mode::kMalloc) return;
+  const char* asked = ::secure_getenv("PYTHONMALLOC");
+  if (asked != nullptr && *asked != '\0') return;
+  if (mode == Mode::kFull) {
+    void* const set = ::dlsym(RTLD_DEFAULT, "PyMem_SetAllocator");
+    if (set == nullptr || is_free_threaded()) return;
+    const auto set_allocator = reinterpret_cast<void (*)(int, PyMemAllocatorEx*)>(set);
+    PyMemAllocatorEx ours = {nullptr, python_malloc, python_calloc, python_realloc, python_free};
+    set_allocator(kMem, &ours);
+    set_allocator(kObject, &ours);
+  } else {
+    void* const set = ::dlsym(RTLD_DEFAULT, "PyObject_SetArenaAllocator");
+    if (set == nullptr || is_free_threaded()) return;
+    PyObjectArenaAllocator ours = {nullptr, arena_alloc, arena_free};
+    reinterpret_cast<void (*)(PyObjectArenaAllocator*)>(set)(&ours);
+  }
+  g_hooked = mode;
+}
+
+const char* hooked_mode() { return kModeNames[static_cast<unsigned>(g_hooked)]; }
+
+}  // namespace tri

@@ -1,0 +1,175 @@
+#include "engine/metadata/arena.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/base/bits.h"
+#include "engine/base/check.h"
+#include "engine/base/tunables.h"
+
+namespace tri {
+namespace {
+
+// Structures per page of arena, at the worst: a span structure for every page, thread caches and
+// transfer slots beside. Addresses only.
+constexpr size_t kMetadataBytesPerPage = 192;
+// Tables and pages begin on this boundary, so that no hardware page (at most 64 KiB) is shared.
+constexpr size_t kRegionAlignment = 64 * tunable::kKiB;
+// The pages begin on a huge page, so that the kernel may back dense parts with one.
+constexpr size_t kBaseAlignment = 2 * tunable::kMiB;
+constexpr const char* kLabel = "trimalloc";
+
+// Where to map when nothing may be reserved: far from where the kernel puts mappings by itself, in
+// address spaces of 47 and of 39 bits.
+constexpr uintptr_t kLonelyPlaces[] = {uintptr_t{0x2000} << 32, uintptr_t{0x2800} << 32,
+                                       uintptr_t{0x20} << 32, uintptr_t{0x18} << 32};
+
+struct TableSizes {
+  explicit TableSizes(size_t arena_bytes) {
+    const size_t pages = arena_bytes >> kPageShift;
+    metadata = round_up(pages * kMetadataBytesPerPage + tunable::kMiB, kRegionAlignment);
+    spans = round_up(pages * sizeof(Span*), kRegionAlignment);
+    classes = round_up(pages, kRegionAlignment);
+    page_bits = round_up(pages / 8, kRegionAlignment);
+    bitmap = round_up(pages * kBitmapBytesPerPage, kRegionAlignment);
+  }
+  size_t total() const { return metadata + spans + classes + page_bits + bitmap; }
+  size_t metadata, spans, classes, page_bits, bitmap;
+};
+
+}  // namespace
+
+bool GrowingRegion::grow_to(size_t bytes, const platform::Os& os, bool reserved) {
+  const size_t wanted = round_up(bytes, os.page_bytes);
+  if (wanted <= used_) return true;
+  if (wanted > reserved_bytes()) return false;
+  char* from = direction_ == Direction::kUp ? begin_ + used_ : end_ - wanted;
+  const bool granted =
+      reserved ? os.commit(from, wanted - used_) : os.commit_unreserved(from, wanted - used_);
+  if (granted) used_ = wanted;
+  return granted;
+}
+
+bool Arena::try_place(size_t bytes, bool reserve) {
+  const TableSizes sizes(bytes);
+  const size_t below = round_up(sizes.total(), kBaseAlignment);
+  char* low = nullptr;
+  if (reserve) {
+    low = static_cast<char*>(os_->reserve(below + bytes, kBaseAlignment));
+    if (low == nullptr) return false;
+    os_->label(low, below + bytes, kLabel);
+  }
+  const auto lay_out = [&](char* begin) {
+    using enum GrowingRegion::Direction;
+    base_ = begin + below;
+    metadata_.place(begin, begin + sizes.metadata, kUp);
+    span_table_.place(metadata_.end(), metadata_.end() + sizes.spans, kUp);
+    class_table_.place(span_table_.end(), span_table_.end() + sizes.classes, kUp);
+    page_bit_table_.place(class_table_.end(), class_table_.end() + sizes.page_bits, kUp);
+    bitmap_.place(page_bit_table_.end(), base_, kDown);
+    pages_.place(base_, base_ + bytes, kUp);
+  };
+  if (reserve) {
+    lay_out(low);
+    return true;
+  }
+  for (const uintptr_t place : kLonelyPlaces) {
+    lay_out(reinterpret_cast<char*>(place));
+    if (metadata_.grow_to(tunable::kMetadataStepBytes, *os_, false)) return true;
+  }
+  return false;
+}
+
+bool Arena::start(const platform::Os& os, size_t bytes, size_t address_space_limit) {
+  os_ = &os;
+  reserved_ = address_space_limit == SIZE_MAX;
+  if (!reserved_) bytes = std::min(bytes, address_space_limit);
+  bytes = std::max(round_up(bytes, kBaseAlignment), tunable::kMinArenaBytes);
+  while (!try_place(bytes, reserved_)) {
+    if (bytes <= tunable::kMinArenaBytes) return false;
+    bytes = std::max(round_up(bytes / 2, kBaseAlignment), tunable::kMinArenaBytes);
+  }
+  bytes_ = bytes;
+  spans_ = reinterpret_cast<Span**>(span_table_.begin());
+  classes_ = reinterpret_cast<uint8_t*>(class_table_.begin());
+  page_bits_ = reinterpret_cast<uint64_t*>(page_bit_table_.begin());
+  metadata_next_ = metadata_.begin();
+  lookup_.base = base_;
+  lookup_.classes = classes_;
+  return true;
+}
+
+bool Arena::grow_tables(Pages pages) {
+  const size_t ahead = std::min(round_up(bytes_of(pages), tunable::kTableStepBytes), bytes_);
+  const size_t covered = ahead >> kPageShift;
+  return class_table_.grow_to(covered, *os_, reserved_) &&
+         span_table_.grow_to(covered * sizeof(Span*), *os_, reserved_) &&
+         page_bit_table_.grow_to(round_up(covered, 64) / 8, *os_, reserved_) &&
+         bitmap_.grow_to(covered * kBitmapBytesPerPage, *os_, reserved_);
+}
+
+bool Arena::grow(Pages pages) {
+  const Pages before = committed_pages();
+  if (pages > max_pages() - before) return false;
+  const Pages after = before + pages;
+  if (!grow_tables(after)) return false;
+  if (!pages_.grow_to(bytes_of(after), *os_, reserved_)) return false;
+  set_released(before, pages, true);
+  committed_pages_.store(after, std::memory_order_relaxed);
+  __atomic_store_n(&lookup_.granules, bytes_of(after) / kGranuleBytes, __ATOMIC_RELAXED);
+  return true;
+}
+
+void* Arena::allocate_metadata(size_t bytes) {
+  const platform::Guard guard(metadata_lock_);
+  bytes = round_up(bytes, kGranuleBytes);
+  const size_t used = static_cast<size_t>(metadata_next_ - metadata_.begin());
+  if (used + bytes > metadata_.committed_bytes()) {
+    const size_t wanted = round_up(used + bytes, tunable::kMetadataStepBytes);
+    if (!metadata_.grow_to(wanted, *os_, reserved_)) return nullptr;
+  }
+  char* result = metadata_next_;
+  metadata_next_ += bytes;
+  return result;
+}
+
+void Arena::set_class(PageId first, Pages count, SizeClass size_class) {
+  std::memset(classes_ + first, size_class, count);
+}
+
+void Arena::set_spans(PageId first, Pages count, Span* span) {
+  for (Pages i = 0; i < count; ++i) spans_[first + i] = span;
+}
+
+void Arena::set_released(PageId first, Pages count, bool released) {
+  // Word by word: a released gigabyte is 2,048 words.
+  while (count != 0) {
+    const unsigned offset = first % 64;
+    const Pages here = std::min<Pages>(64 - offset, count);
+    const uint64_t mask = low_bits(here) << offset;
+    uint64_t& word = page_bits_[first / 64];
+    word = released ? word | mask : word & ~mask;
+    first += here;
+    count -= here;
+  }
+}
+
+Pages Arena::count_released(PageId first, Pages count) const {
+  Pages total = 0;
+  while (count != 0) {
+    const unsigned offset = first % 64;
+    const Pages here = std::min<Pages>(64 - offset, count);
+    const uint64_t mask = low_bits(here) << offset;
+    total += static_cast<Pages>(std::popcount(page_bits_[first / 64] & mask));
+    first += here;
+    count -= here;
+  }
+  return total;
+}
+
+size_t Arena::metadata_bytes() const {
+  const size_t per_page = sizeof(Span*) + 1 + kBitmapBytesPerPage;
+  return static_cast<size_t>(metadata_next_ - metadata_.begin()) + committed_pages() * per_page;
+}
+
+}  // namespace tri

@@ -1,0 +1,164 @@
+// The one address range everything lies in, and the tables that describe it.
+//
+//     low                                            base                              high
+//      | metadata -> | span table -> | class table -> | page bits -> | ... <- heap bitmap | pages
+//      -> |
+//
+// * pages: spans of the arena, growing up from `base`;
+// * heap bitmap: 64 bytes a page (a bit per 16 bytes of arena), growing down from `base`, so that
+//   the bits of page p end at base - 64 p;
+// * class table: one byte a page, the size class of the span it belongs to; 0 for a large object, a
+//   free page, a page never used. The only table that free() reads on its fast path;
+// * span table: one pointer a page: for small spans every page's, for large and free spans the
+// first
+//   and the last page's. Entries in the middle of those are stale and must be checked against the
+//   span (`Span::contains`); span structures are never unmapped, so looking is safe;
+// * page bits: one bit a page, set when the page has no memory behind it and reads as zero;
+// * metadata: everything the fixed allocators hand out.
+//
+// All of it is found by arithmetic from `base`. Nothing is committed before it is needed.
+//
+// Locks: the tables are written under the page heap's lock; the class table is read without one, by
+// threads that hold a block of the page and so know that its entry does not change. Growing takes
+// the page heap's lock (pages, tables) or the metadata lock (metadata).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/base/types.h"
+#include "engine/platform/lock.h"
+#include "engine/platform/os.h"
+
+namespace tri {
+
+struct Span;
+
+// 16 bytes: the smallest object, so the densest that live objects can lie.
+inline constexpr size_t kGranuleBytes = 16;
+inline constexpr size_t kBitmapBytesPerPage = kPageBytes / kGranuleBytes / 8;
+inline constexpr size_t kBitmapWordsPerPage = kBitmapBytesPerPage / 8;
+static_assert(kBitmapBytesPerPage == 64, "a page's bits fill one cache line");
+
+// A range that is committed from one end in steps.
+class GrowingRegion {
+ public:
+  enum class Direction : uint8_t { kUp, kDown };
+
+  void place(char* begin, char* end, Direction direction) {
+    begin_ = begin;
+    end_ = end;
+    direction_ = direction;
+    used_ = 0;
+  }
+  // Makes the first `bytes`, counted from the end it grows from, usable. False when refused.
+  bool grow_to(size_t bytes, const platform::Os& os, bool reserved);
+  char* begin() const { return begin_; }
+  char* end() const { return end_; }
+  size_t committed_bytes() const { return used_; }
+  size_t reserved_bytes() const { return static_cast<size_t>(end_ - begin_); }
+
+ private:
+  char* begin_ = nullptr;
+  char* end_ = nullptr;
+  size_t used_ = 0;  // committed, from the growing end
+  Direction direction_ = Direction::kUp;
+};
+
+// What free() reads besides the thread's cache, together in one cache line. All zero until the
+// arena has started, so that every pointer is out of range.
+struct alignas(64) PageLookup {
+  char* base = nullptr;
+  // Length of the usable pages in 16-byte granules. Only grows, under the page heap's lock; a
+  // thread that was handed a block has seen the growth that made room for it. Not an atomic,
+  // because compilers do not compare with an atomic in memory: one instruction more in every
+  // free().
+  size_t granules = 0;
+  const uint8_t* classes = nullptr;
+};
+
+class Arena {
+ public:
+  constexpr Arena() = default;
+
+  // Reserves the range: `bytes` for pages and what their tables need beside, halved until the OS
+  // agrees. False when not even kMinArenaBytes can be had.
+  bool start(const platform::Os& os, size_t bytes, size_t address_space_limit);
+
+  const PageLookup& lookup() const { return lookup_; }
+  char* base() const { return base_; }
+  size_t bytes() const { return bytes_; }
+  Pages max_pages() const { return static_cast<Pages>(bytes_ >> kPageShift); }
+  // Pages made usable so far: page ids below this are valid.
+  Pages committed_pages() const { return committed_pages_.load(std::memory_order_relaxed); }
+
+  // Makes `pages` more pages usable; they read as zero and their page bits say so. False when the
+  // OS or the range refuses. Caller holds the page heap's lock.
+  bool grow(Pages pages);
+
+  // Metadata: never given back to the OS, zeroed. nullptr when the OS refuses. Takes lock rank
+  // kMetadata.
+  void* allocate_metadata(size_t bytes);
+
+  bool contains(const void* pointer) const {
+    return static_cast<size_t>(static_cast<const char*>(pointer) - base_) < bytes_;
+  }
+  PageId page_of(const void* pointer) const {
+    return static_cast<PageId>(static_cast<size_t>(static_cast<const char*>(pointer) - base_) >>
+                               kPageShift);
+  }
+  char* address_of(PageId page) const { return base_ + bytes_of(page); }
+
+  SizeClass class_of(PageId page) const { return classes_[page]; }
+  Span* span_of(PageId page) const { return spans_[page]; }
+
+  void set_class(PageId first, Pages count, SizeClass size_class);
+  void set_span(PageId page, Span* span) { spans_[page] = span; }
+  void set_spans(PageId first, Pages count, Span* span);
+
+  // Word `index` of the bits of the span that begins at `first`: bit i of the span is bit i % 64 of
+  // word i / 64, and words follow each other downwards.
+  uint64_t& bitmap_word(PageId first, size_t index) const {
+    return reinterpret_cast<uint64_t*>(
+        base_)[-static_cast<ptrdiff_t>(size_t{first} * kBitmapWordsPerPage + index + 1)];
+  }
+
+  // Page bits: set means released. Caller holds the page heap's lock.
+  void set_released(PageId first, Pages count, bool released);
+  Pages count_released(PageId first, Pages count) const;
+
+  // For snapshots: structures handed out, and the tables' share for the pages that exist.
+  size_t metadata_bytes() const;
+  char* lowest_address() const { return metadata_.begin(); }
+  // Calls `visit(begin, bytes)` for each committed range of metadata.
+  template <typename Visitor>
+  void for_each_metadata_range(Visitor visit) const {
+    for (const GrowingRegion* region :
+         {&metadata_, &span_table_, &class_table_, &page_bit_table_}) {
+      visit(region->begin(), region->committed_bytes());
+    }
+    visit(bitmap_.end() - bitmap_.committed_bytes(), bitmap_.committed_bytes());
+  }
+  const platform::Os& os() const { return *os_; }
+  platform::Lock& metadata_lock() { return metadata_lock_; }
+
+ private:
+  bool try_place(size_t bytes, bool reserve);
+  bool grow_tables(Pages pages);
+
+  PageLookup lookup_;
+  const platform::Os* os_ = nullptr;
+  char* base_ = nullptr;
+  size_t bytes_ = 0;
+  std::atomic<Pages> committed_pages_{0};
+  uint8_t* classes_ = nullptr;
+  Span** spans_ = nullptr;
+  uint64_t* page_bits_ = nullptr;
+  bool reserved_ = true;  // false under RLIMIT_AS: addresses are mapped only as they are used
+  GrowingRegion metadata_, span_table_, class_table_, page_bit_table_, bitmap_, pages_;
+  char* metadata_next_ = nullptr;
+  platform::Lock metadata_lock_{platform::Rank::kMetadata};
+};
+
+}  // namespace tri

@@ -1,0 +1,75 @@
+#include "engine/observe/fill.h"
+
+#include <cstring>
+
+namespace tri {
+namespace {
+
+uint64_t at_least_zero(uint64_t whole, uint64_t part) { return whole > part ? whole - part : 0; }
+
+void fill_class(Tiers& tiers, SizeClass size_class, uint64_t cached, trimalloc_class_stats* out) {
+  const ClassGeometry& g = kClasses[size_class];
+  const CentralCounters& central = tiers.caches.central(size_class).counters();
+  const CacheCounters& counters = tiers.caches.counters(size_class);
+  out->object_bytes = g.object_bytes;
+  out->span_pages = g.span_pages;
+  out->span_objects = g.span_objects;
+  out->batch_objects = g.batch;
+  out->spans = central.spans;
+  out->thread_cached = cached;
+  out->transfer_cached = tiers.caches.transfer(size_class).used();
+  // The parts were read one after the other: a difference may be off by what moved in between.
+  out->in_use = at_least_zero(central.live, cached + out->transfer_cached);
+  out->central_free = at_least_zero(central.spans * g.span_objects, central.live);
+  out->requested_bytes = counters.requested_bytes.load(std::memory_order_relaxed);
+  out->requested_count = counters.requested_count.load(std::memory_order_relaxed);
+  out->refills = counters.refills.load(std::memory_order_relaxed);
+  out->flushes = counters.flushes.load(std::memory_order_relaxed);
+  out->span_fetches = central.span_fetches;
+}
+
+}  // namespace
+
+void fill_stats(Tiers& tiers, const uint64_t* cached, trimalloc_stats* out) {
+  std::memset(out, 0, sizeof *out);
+  out->abi_version = TRIMALLOC_ABI_VERSION;
+  out->struct_size = sizeof *out;
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    trimalloc_class_stats& c = out->classes[i];
+    fill_class(tiers, static_cast<SizeClass>(i), cached[i], &c);
+    out->small_in_use += c.in_use * c.object_bytes;
+    out->thread_cached += c.thread_cached * c.object_bytes;
+    out->transfer_cached += c.transfer_cached * c.object_bytes;
+    out->central_free += c.central_free * c.object_bytes;
+    out->span_tail +=
+        c.spans * (bytes_of(c.span_pages) - uint64_t{c.span_objects} * c.object_bytes);
+  }
+  const PageHeapCounters& pages = tiers.page_heap.counters();
+  out->reserved = tiers.arena.bytes();
+  out->committed = bytes_of(tiers.arena.committed_pages());
+  out->large_in_use = bytes_of(pages.large_in_use - pages.headroom);
+  out->page_heap_resident = bytes_of(pages.free_resident);
+  out->page_heap_released = bytes_of(pages.free_released + pages.headroom);
+  out->metadata = tiers.arena.metadata_bytes();
+  out->limit = tiers.page_heap.hard_limit();
+  out->soft_limit = tiers.page_heap.soft_limit();
+  out->peak_resident = bytes_of(pages.peak_resident);
+  out->commits = pages.commits;
+  out->releases = pages.releases;
+  out->released_bytes = pages.released_pages * kPageBytes;
+  out->pressure_events = pages.pressure_events;
+  out->limit_failures = pages.limit_failures;
+  out->large_requested = tiers.large_requested.load(std::memory_order_relaxed);
+  out->large_objects = tiers.large_objects.load(std::memory_order_relaxed);
+  out->large_allocations = tiers.large_allocations.load(std::memory_order_relaxed);
+  out->large_frees = tiers.large_frees.load(std::memory_order_relaxed);
+  out->remapped_bytes = tiers.remapped_bytes.load(std::memory_order_relaxed);
+  out->scavenger_running = tiers.scavenger_running.load(std::memory_order_relaxed);
+  out->thread_caches = tiers.caches.cache_count();
+  out->idle_drains = tiers.caches.idle_drains();
+  out->metadata_begin = reinterpret_cast<uint64_t>(tiers.arena.lowest_address());
+  out->arena_begin = reinterpret_cast<uint64_t>(tiers.arena.base());
+  out->arena_end = out->arena_begin + tiers.arena.bytes();
+}
+
+}  // namespace tri

@@ -1,0 +1,460 @@
+#include "engine/pages/page_heap.h"
+
+#include <algorithm>
+
+#include "engine/base/bits.h"
+#include "engine/base/check.h"
+#include "engine/base/tunables.h"
+
+namespace tri {
+
+using platform::Guard;
+
+// --- allocation -----------------------------------------------------------------------------
+
+Span* PageHeap::allocate(Pages pages) {
+  make_room(pages);
+  const Guard guard(lock_);
+  Span* span = take_best_fit(pages);
+  return span == nullptr ? nullptr : carve(span, 0, pages, 0);
+}
+
+Span* PageHeap::allocate_aligned(Pages pages, size_t alignment) {
+  const size_t slack = (alignment >> kPageShift) - 1;
+  if (slack + pages > arena_.max_pages()) return nullptr;
+  make_room(pages);
+  const Guard guard(lock_);
+  Span* span = take_best_fit(pages + static_cast<Pages>(slack));
+  if (span == nullptr) return nullptr;
+  const auto address = reinterpret_cast<size_t>(arena_.address_of(span->first));
+  const size_t offset = round_up(address, alignment) - address;
+  return carve(span, static_cast<Pages>(offset >> kPageShift), pages, 0);
+}
+
+Span* PageHeap::allocate_growing(Pages pages) {
+  make_room(pages);
+  const Guard guard(lock_);
+  Span* span = take_growing(pages);
+  if (span == nullptr) return nullptr;
+  const Pages most =
+      static_cast<Pages>(std::min(tunable::kMaxHeadroomBytes >> kPageShift, size_t{pages}));
+  return carve(span, 0, pages, std::min(most, span->pages - pages));
+}
+
+// The run that is best for a block that will grow: the longest without memory, new arena if that is
+// shorter than twice the block, and whatever fits when there is none.
+Span* PageHeap::take_growing(Pages pages) {
+  if (pages <= arena_.max_pages() / 2) {
+    Span* longest = released_.largest();
+    if (longest == nullptr || longest->pages < 2 * pages) {
+      grow(2 * pages);
+      longest = released_.largest();
+    }
+    if (longest != nullptr && longest->pages >= 2 * pages) {
+      remove_free(longest);
+      return longest;
+    }
+  }
+  return take_best_fit(pages);
+}
+
+// Removes the best free span of at least `pages` from the sets; grows the arena when there is none.
+Span* PageHeap::take_best_fit(Pages pages) {
+  // Resident first: using it costs no page fault and no memory. Released runs are looked at second.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    Span* span = resident_.best_fit(pages);
+    if (span == nullptr) span = released_.best_fit(pages);
+    if (span != nullptr) {
+      remove_free(span);
+      return span;
+    }
+    if (attempt == 0 && !grow(pages)) return nullptr;
+  }
+  return nullptr;
+}
+
+// Makes the middle of a span that is out of the free sets a large span, and frees what is left on
+// both sides. On failure all of it is free again.
+Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
+  const Pages tail = span->pages - offset - pages - headroom;
+  const PageId first = span->first + offset;
+  const Pages was_released =
+      span->released == span->pages ? pages : arena_.count_released(first, pages);
+  Span* front_span = nullptr;
+  Span* tail_span = nullptr;
+  bool possible = admit(was_released);
+  if (possible && offset != 0) {
+    front_span = new_span(span->first, offset, arena_.count_released(span->first, offset));
+    possible = front_span != nullptr;
+  }
+  if (possible && tail != 0) {
+    const Pages released_before = was_released + (front_span ? front_span->released : 0) +
+                                  arena_.count_released(first + pages, headroom);
+    tail_span = new_span(first + pages + headroom, tail, span->released - released_before);
+    possible = tail_span != nullptr;
+  }
+  if (!possible) {
+    if (front_span != nullptr) spans_.destroy(front_span);
+    insert_free(span);
+    return nullptr;
+  }
+
+  if (front_span != nullptr) insert_free(front_span);
+  if (tail_span != nullptr) insert_free(tail_span);
+  span->first = first;
+  span->pages = pages;
+  span->headroom = headroom;
+  span->released = 0;
+  span->state = SpanState::kLarge;
+  span->size_class = kLargeClass;
+  span->zero = was_released == pages;
+  span->remapped = span->grown = false;
+  span->live = 0;
+  span->requested = 0;
+  index(span);
+  counters_.large_in_use += pages + headroom;
+  counters_.headroom += headroom;
+  note_allocation(first, pages, was_released);
+  return span;
+}
+
+// The pages from `first` on are the program's now and count as resident.
+void PageHeap::note_allocation(PageId first, Pages pages, Pages newly_resident) {
+  if (newly_resident != 0) arena_.set_released(first, pages, false);
+  counters_.refaulted_pages += newly_resident;
+  counters_.peak_resident = std::max(counters_.peak_resident, resident_pages());
+  low_water_ = std::min(low_water_, counters_.free_resident);
+}
+
+bool PageHeap::grow(Pages pages) {
+  // A free run at the end is a start.
+  const Pages committed = arena_.committed_pages();
+  const Span* last = committed == 0 ? nullptr : free_span_at(committed - 1);
+  const Pages needed = last == nullptr ? pages : pages - std::min(pages, last->pages);
+  const Pages step = static_cast<Pages>(
+      std::clamp(bytes_of(committed) / 8, tunable::kMinGrowthBytes, tunable::kMaxGrowthBytes) >>
+      kPageShift);
+  Span* span = new_span(committed, std::max(needed, step), 0);
+  if (span == nullptr) return false;
+  if (!arena_.grow(span->pages)) {
+    span->pages = needed;  // less than we like, but enough
+    if (needed == 0 || !arena_.grow(needed)) {
+      spans_.destroy(span);
+      return false;
+    }
+  }
+  ++counters_.commits;
+  span->released = span->pages;
+  merge_and_insert(span);
+  return true;
+}
+
+// --- limits ---------------------------------------------------------------------------------
+
+void PageHeap::set_limit(size_t hard_bytes, size_t soft_bytes) {
+  const Guard guard(lock_);
+  hard_limit_ = static_cast<Pages>(std::min<size_t>(hard_bytes >> kPageShift, UINT32_MAX));
+  soft_limit_ = static_cast<Pages>(std::min<size_t>(soft_bytes >> kPageShift, UINT32_MAX));
+  over_soft_.store(false, std::memory_order_relaxed);
+}
+
+// Before the lock is taken: gives free pages back when `pages` more would pass a limit.
+void PageHeap::make_room(Pages pages) {
+  if (soft_limit_ == 0) return;
+  const size_t after = size_t{resident_pages()} + pages;
+  if (after > soft_limit_)
+    release(static_cast<Pages>(std::min<size_t>(after - soft_limit_, UINT32_MAX)));
+}
+
+bool PageHeap::admit(Pages newly_resident) {
+  if (soft_limit_ == 0) return true;
+  const size_t after = size_t{resident_pages()} + newly_resident;
+  // Leaving the zone takes 1/16 less, so that hovering at its edge is one event.
+  if (after > soft_limit_ && !over_soft_.load(std::memory_order_relaxed)) {
+    over_soft_.store(true, std::memory_order_relaxed);
+    pressure_.store(true, std::memory_order_relaxed);
+    ++counters_.pressure_events;
+  } else if (after < soft_limit_ - soft_limit_ / 16) {
+    over_soft_.store(false, std::memory_order_relaxed);
+  }
+  if (hard_limit_ != 0 && after > hard_limit_) {
+    ++counters_.limit_failures;
+    return false;
+  }
+  return true;
+}
+
+// --- freeing --------------------------------------------------------------------------------
+
+void PageHeap::free(Span* span, bool emptied) {
+  if (span->remapped) drop_mapping(span->first, span->pages);
+  emptied = emptied || span->remapped;
+  const Guard guard(lock_);
+  if (span->state == SpanState::kSmall) {
+    arena_.set_class(span->first, span->pages, kLargeClass);
+    counters_.small_in_use -= span->pages;
+  } else {
+    TRI_CHECK(span->state == SpanState::kLarge);
+    counters_.large_in_use -= span->pages + span->headroom;
+    counters_.headroom -= span->headroom;
+  }
+  span->released = span->headroom;
+  if (emptied) {
+    arena_.set_released(span->first, span->pages, true);
+    span->released += span->pages;
+  }
+  span->pages += span->headroom;
+  span->headroom = 0;
+  merge_and_insert(span);
+}
+
+// A fresh mapping in place of one that realloc moved here: one mapping again with its neighbours.
+// The pages belong to the caller alone, so no lock is needed.
+void PageHeap::drop_mapping(PageId first, Pages pages) {
+  arena_.os().refresh(arena_.address_of(first), bytes_of(pages));
+}
+
+bool PageHeap::extend(Span* span, Pages pages) {
+  const Pages needed = pages - span->pages;
+  make_room(needed);
+  const Guard guard(lock_);
+  const PageId behind = span->end() + span->headroom;
+  Span* next = free_span_at(behind);
+  if (next != nullptr && next->first != behind) next = nullptr;
+  const auto reachable = [&] { return span->headroom + (next != nullptr ? next->pages : 0); };
+  if (reachable() < needed) {
+    const PageId frontier = arena_.committed_pages();
+    const bool at_frontier = behind == frontier || (next != nullptr && next->end() == frontier);
+    if (!at_frontier || !grow(needed - span->headroom)) return false;
+    next = free_span_at(behind);
+    if (next == nullptr || reachable() < needed) return false;
+  }
+  const Pages from_headroom = std::min(needed, span->headroom);
+  const Pages from_next = needed - from_headroom;
+  const Pages was_released = arena_.count_released(span->end(), needed);
+  if (!admit(was_released)) return false;
+  if (from_next != 0) {
+    remove_free(next);
+    next->released -= arena_.count_released(next->first, from_next);
+    next->first += from_next;
+    next->pages -= from_next;
+    if (next->pages == 0) {
+      spans_.destroy(next);
+    } else {
+      insert_free(next);
+    }
+  }
+  const PageId first = span->end();
+  span->pages = pages;
+  span->headroom -= from_headroom;
+  index(span);
+  counters_.headroom -= from_headroom;
+  counters_.large_in_use += from_next;
+  note_allocation(first, needed, was_released);
+  return true;
+}
+
+void PageHeap::shrink(Span* span, Pages pages) {
+  const Pages tail = span->pages - pages;
+  if (span->remapped) drop_mapping(span->first + pages, tail);
+  const Guard guard(lock_);
+  Span* freed = new_span(span->first + pages, tail + span->headroom, span->headroom);
+  if (freed == nullptr) return;
+  if (span->remapped) {
+    arena_.set_released(freed->first, tail, true);
+    freed->released += tail;
+  }
+  counters_.large_in_use -= freed->pages;
+  counters_.headroom -= span->headroom;
+  span->pages = pages;
+  span->headroom = 0;
+  index(span);
+  merge_and_insert(freed);
+}
+
+void PageHeap::make_small(Span* span, SizeClass size_class) {
+  const Guard guard(lock_);
+  TRI_CHECK(span->state == SpanState::kLarge);
+  counters_.large_in_use -= span->pages;
+  counters_.small_in_use += span->pages;
+  span->state = SpanState::kSmall;
+  span->size_class = size_class;
+  span->first_word = 0;
+  arena_.set_spans(span->first, span->pages, span);
+  arena_.set_class(span->first, span->pages, size_class);
+}
+
+// --- the free sets --------------------------------------------------------------------------
+
+Span* PageHeap::new_span(PageId first, Pages pages, Pages released) {
+  Span* span = spans_.create(arena_);
+  if (span == nullptr) return nullptr;
+  span->first = first;
+  span->pages = pages;
+  span->released = released;
+  return span;
+}
+
+// The first and the last page lead to the span; that is all that coalescing needs.
+void PageHeap::index(Span* span) {
+  arena_.set_span(span->first, span);
+  arena_.set_span(span->end() + span->headroom - 1, span);
+}
+
+// The free span that begins or ends at `page`; nullptr when the page is in use or does not exist.
+Span* PageHeap::free_span_at(PageId page) const {
+  if (page >= arena_.committed_pages()) return nullptr;
+  Span* span = arena_.span_of(page);
+  return span != nullptr && span->state == SpanState::kFree ? span : nullptr;
+}
+
+// What could be given back: the pages without those that share a hardware page with a neighbour.
+Pages PageHeap::releasable_range(const Span* span, PageId* first) const {
+  const size_t hardware = std::max(arena_.os().page_bytes >> kPageShift, size_t{1});
+  *first = static_cast<PageId>(round_up(span->first, hardware));
+  const auto end = static_cast<PageId>(round_down(span->end(), hardware));
+  return end > *first ? end - *first : 0;
+}
+
+void PageHeap::insert_free(Span* span) {
+  span->state = SpanState::kFree;
+  index(span);
+  counters_.free_released += span->released;
+  counters_.free_resident += span->pages - span->released;
+  PageId first = 0;
+  const Pages inner = releasable_range(span, &first);
+  const Pages resident =
+      inner == span->pages ? inner - span->released : inner - arena_.count_released(first, inner);
+  span->resident = resident != 0;
+  (span->resident ? resident_ : released_).insert(span);
+}
+
+void PageHeap::remove_free(Span* span) {
+  (span->resident ? resident_ : released_).remove(span);
+  counters_.free_released -= span->released;
+  counters_.free_resident -= span->pages - span->released;
+}
+
+void PageHeap::merge_and_insert(Span* span) {
+  const auto absorb = [&](Span* neighbour) {
+    remove_free(neighbour);
+    span->first = std::min(span->first, neighbour->first);
+    span->pages += neighbour->pages;
+    span->released += neighbour->released;
+    spans_.destroy(neighbour);
+  };
+  if (span->first != 0) {
+    if (Span* left = free_span_at(span->first - 1)) absorb(left);
+  }
+  if (Span* right = free_span_at(span->end())) absorb(right);
+  insert_free(span);
+}
+
+// --- giving back ----------------------------------------------------------------------------
+
+size_t PageHeap::release(Pages pages) {
+  size_t total = 0;
+  while (total < pages) {
+    lock_.acquire();
+    Span* span = resident_.largest();
+    if (span == nullptr) {
+      lock_.release();
+      break;
+    }
+    PageId first = 0;
+    Pages count = releasable_range(span, &first);
+    // Of a run much longer than wanted only the end, unless that has nothing to give.
+    const size_t hardware = std::max(arena_.os().page_bytes >> kPageShift, size_t{1});
+    const auto wanted = static_cast<Pages>(round_up(pages - total, hardware));
+    if (count > 2 * size_t{wanted} &&
+        arena_.count_released(first + count - wanted, wanted) != wanted) {
+      first += count - wanted;
+      count = wanted;
+    }
+    const Pages resident = count - arena_.count_released(first, count);
+    remove_free(span);
+    span->state = SpanState::kReleasing;
+    ++releasing_;
+    lock_.release();
+
+    arena_.os().release(arena_.address_of(first), bytes_of(count));
+
+    lock_.acquire();
+    arena_.set_released(first, count, true);
+    span->released += resident;
+    --releasing_;
+    ++counters_.releases;
+    counters_.released_pages += resident;
+    merge_and_insert(span);
+    lock_.release();
+    total += resident;
+  }
+  return total;
+}
+
+Pages PageHeap::take_low_water() {
+  const Guard guard(lock_);
+  const Pages result = low_water_;
+  low_water_ = counters_.free_resident;
+  return result;
+}
+
+void PageHeap::recover_in_child() {
+  const Guard guard(lock_);
+  for (PageId page = 0; releasing_ != 0 && page < arena_.committed_pages();) {
+    Span* span = arena_.span_of(page);
+    page = span->end() + span->headroom;
+    if (span->state != SpanState::kReleasing) continue;
+    --releasing_;
+    merge_and_insert(span);
+  }
+}
+
+// --- verify ---------------------------------------------------------------------------------
+
+void PageHeap::verify() {
+  const Guard guard(lock_);
+  PageHeapCounters seen;
+  const Span* previous = nullptr;
+  for (PageId page = 0; page < arena_.committed_pages();) {
+    const Span* span = arena_.span_of(page);
+    TRI_CHECK(span != nullptr);
+    TRI_CHECK_EQ(span->first, page);
+    TRI_CHECK(span->pages != 0);
+    TRI_CHECK(arena_.span_of(span->end() + span->headroom - 1) == span);
+    const Pages released = arena_.count_released(span->first, span->pages);
+    switch (span->state) {
+      case SpanState::kFree:
+        TRI_CHECK(previous == nullptr || previous->state != SpanState::kFree);
+        TRI_CHECK_EQ(released, span->released);
+        seen.free_released += released;
+        seen.free_resident += span->pages - released;
+        break;
+      case SpanState::kSmall:
+        TRI_CHECK_EQ(released, 0u);
+        TRI_CHECK_EQ(arena_.class_of(span->first), span->size_class);
+        seen.small_in_use += span->pages;
+        break;
+      case SpanState::kLarge:
+        TRI_CHECK_EQ(released, 0u);
+        TRI_CHECK_EQ(arena_.class_of(span->first), kLargeClass);
+        seen.large_in_use += span->pages + span->headroom;
+        break;
+      case SpanState::kReleasing:
+        break;
+    }
+    previous = span;
+    page = span->end() + span->headroom;
+  }
+  TRI_CHECK_EQ(seen.small_in_use, counters_.small_in_use);
+  TRI_CHECK_EQ(seen.large_in_use, counters_.large_in_use);
+  TRI_CHECK_EQ(seen.free_resident, counters_.free_resident);
+  TRI_CHECK_EQ(seen.free_released, counters_.free_released);
+  Pages listed = 0;
+  const auto count = [&](const Span& span) { listed += span.pages; };
+  resident_.for_each(count);
+  released_.for_each(count);
+  TRI_CHECK_EQ(listed, counters_.free_resident + counters_.free_released);
+}
+
+}  // namespace tri

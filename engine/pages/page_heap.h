@@ -1,0 +1,131 @@
+// The page heap: all spans that are free, and the only part that asks the OS for memory or gives it
+// back. One lock, rank kPageHeap; OS calls that take long are made without it.
+//
+//   allocate: resident free spans first (no page fault), then released ones, then the arena grows
+//   free:     neighbours coalesce through the span table, whatever their memory state
+//   release:  what was not needed for a while, the largest runs first
+//
+// Every free span is in exactly one of two sets: `resident_` when some of its memory can be given
+// back, `released_` otherwise. Which of its pages have memory is in the arena's page bits.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/base/types.h"
+#include "engine/metadata/arena.h"
+#include "engine/metadata/fixed_allocator.h"
+#include "engine/pages/free_spans.h"
+#include "engine/pages/span.h"
+#include "engine/platform/lock.h"
+
+namespace tri {
+
+struct PageHeapCounters {
+  // Now, in pages.
+  Pages small_in_use = 0;
+  Pages large_in_use = 0;  // including head-room
+  Pages headroom = 0;
+  Pages free_resident = 0;  // free pages with memory behind them
+  Pages free_released = 0;
+  // Since the start.
+  uint64_t commits = 0;
+  uint64_t releases = 0;
+  uint64_t released_pages = 0;
+  uint64_t refaulted_pages = 0;  // released (or never touched) pages handed out
+  uint64_t pressure_events = 0;
+  uint64_t limit_failures = 0;
+  Pages peak_resident = 0;
+};
+
+class PageHeap {
+ public:
+  constexpr explicit PageHeap(Arena& arena) : arena_(arena) {}
+
+  // A span of exactly `pages`, state kLarge, or nullptr: out of memory, or at the limit. Sets
+  // `Span::zero` when all of it reads as zero.
+  Span* allocate(Pages pages);
+  // The same, beginning at a multiple of `alignment` bytes, a power of two above the page size.
+  Span* allocate_aligned(Pages pages, size_t alignment);
+  // The same for a block that keeps growing: from the largest released run or from new arena, with
+  // up to as many pages of head-room behind it.
+  Span* allocate_growing(Pages pages);
+
+  // Gives a span of state kSmall or kLarge back. The caller has cleared its live bits. `emptied`:
+  // its pages have been moved away and read as zero.
+  void free(Span* span, bool emptied = false);
+
+  // Makes a large span `pages` long where it lies, from its head-room, the free span behind it or
+  // new arena. False when the pages behind it are taken.
+  bool extend(Span* span, Pages pages);
+  // Splits off and frees what lies behind the first `pages`. Does nothing when it cannot.
+  void shrink(Span* span, Pages pages);
+
+  // Turns a large span into one of a size class, and fills in the tables.
+  void make_small(Span* span, SizeClass size_class);
+
+  // Gives up to `pages` resident free pages back to the OS, largest runs first. Returns how many.
+  // Takes the lock, and drops it around each system call.
+  size_t release(Pages pages);
+
+  // The fewest resident free pages since the last call: what nobody needed in the meantime.
+  Pages take_low_water();
+
+  void set_limit(size_t hard_bytes, size_t soft_bytes);
+  size_t hard_limit() const { return bytes_of(hard_limit_); }
+  size_t soft_limit() const { return bytes_of(soft_limit_); }
+  // True once after each crossing of the soft limit. Cheap when there was none.
+  bool take_pressure() {
+    return pressure_.load(std::memory_order_relaxed) &&
+           pressure_.exchange(false, std::memory_order_relaxed);
+  }
+  bool over_soft_limit() const { return over_soft_.load(std::memory_order_relaxed); }
+
+  const PageHeapCounters& counters() const { return counters_; }
+  Pages resident_pages() const {
+    return counters_.small_in_use + counters_.large_in_use - counters_.headroom +
+           counters_.free_resident;
+  }
+  platform::Lock& lock() { return lock_; }
+  Arena& arena() { return arena_; }
+
+  // In a forked child: takes back the spans that another thread was releasing without the lock.
+  void recover_in_child();
+
+  // Checks the free sets, the tables and the counters against each other; stops on a mismatch.
+  void verify();
+
+ private:
+  Span* take_best_fit(Pages pages);
+  Span* take_growing(Pages pages);
+  Span* carve(Span* span, Pages offset, Pages pages, Pages headroom);
+  bool grow(Pages pages);
+  void make_room(Pages pages);
+  bool admit(Pages newly_resident);
+  void note_allocation(PageId first, Pages pages, Pages newly_resident);
+  void index(Span* span);
+  Span* new_span(PageId first, Pages pages, Pages released);
+  Span* free_span_at(PageId page) const;
+  void insert_free(Span* span);
+  void remove_free(Span* span);
+  void merge_and_insert(Span* span);
+  void drop_mapping(PageId first, Pages pages);
+  Pages releasable_range(const Span* span, PageId* first) const;
+
+  Arena& arena_;
+  platform::Lock lock_{platform::Rank::kPageHeap};
+  FixedAllocator<Span> spans_;
+  FreeSpans resident_;
+  FreeSpans released_;
+  PageHeapCounters counters_;
+  Pages low_water_ = 0;
+  unsigned releasing_ = 0;  // spans out of the sets while their memory is given back
+  Pages hard_limit_ = 0;    // 0: none
+  Pages soft_limit_ = 0;
+  // Written under the lock, read without: hints whose readers only act sooner or later.
+  std::atomic<bool> over_soft_{false};
+  std::atomic<bool> pressure_{false};
+};
+
+}  // namespace tri

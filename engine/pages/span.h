@@ -1,0 +1,55 @@
+// A span: a run of pages that is one large object, many objects of one size class, or free. The
+// structure lies in metadata; its pages belong to the program alone.
+//
+//   free  <--- page heap ---> large
+//     ^  \---- page heap ---> small (central free list of its class)
+//     |
+//   releasing: free, but out of the free sets while its memory is given back without the lock
+//
+// Fields are written under the page heap's lock while the span is free or changes state, under the
+// central free list's lock while it is small, and by the block's owner while it is large.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/base/types.h"
+
+namespace tri {
+
+enum class SpanState : uint8_t { kFree, kReleasing, kSmall, kLarge };
+
+struct Span {
+  // In a bucket of the central free list (small).
+  Span* next = nullptr;
+  Span* prev = nullptr;
+  // In a tree of free spans.
+  Span* left = nullptr;
+  Span* right = nullptr;
+
+  PageId first = 0;
+  Pages pages = 0;
+  Pages released = 0;  // free: pages without memory behind them
+  // Large: untouched pages behind the block that only its realloc may take.
+  Pages headroom = 0;
+  SpanState state = SpanState::kFree;
+  SizeClass size_class = kLargeClass;
+  uint8_t bucket = 0;
+  bool zero = false;      // large: every page read as zero when it was handed out
+  bool resident = false;  // free: it is in the set of spans with memory to give back
+  bool remapped = false;  // its mapping has been moved and needs a refresh when freed
+  bool grown = false;     // realloc has enlarged it before
+
+  // Small.
+  uint32_t live = 0;        // objects handed out to caches and the program
+  uint32_t first_word = 0;  // no word of its bits before this has a free object
+
+  // Large: what the program asked for, in bytes.
+  uint64_t requested = 0;
+
+  bool contains(PageId page) const { return page - first < pages; }
+  PageId end() const { return first + pages; }
+};
+
+static_assert(sizeof(Span) <= 88, "one structure per 8 KiB span: 1 % of the heap");
+
+}  // namespace tri

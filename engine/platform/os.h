@@ -1,0 +1,45 @@
+// What the engine asks of the operating system, as one small table of functions: the real one is
+// linux_os(), tests put in one that fails on command and whose clock they turn.
+//
+// Memory is in one of three states, and there is one function per transition, as in Go's
+// runtime/mem.go:
+//
+//     reserved (PROT_NONE, only addresses) --commit--> usable (reads as zero)
+//     usable --release--> usable, without memory behind it (reads as zero)
+//     usable --remap--> usable elsewhere, the source reads as zero
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tri::platform {
+
+struct Os {
+  // A range of addresses, aligned to `alignment`; nullptr when the OS refuses.
+  void* (*reserve)(size_t bytes, size_t alignment);
+  void (*unreserve)(void* range, size_t bytes);
+  // Makes reserved addresses usable. False when the OS refuses (ENOMEM).
+  bool (*commit)(void* range, size_t bytes);
+  // As commit, where nothing was reserved: the addresses must be free.
+  bool (*commit_unreserved)(void* range, size_t bytes);
+  // Gives the memory back, keeps the addresses usable.
+  void (*release)(void* range, size_t bytes);
+  // Moves the pages of `from` to `to`, both usable, page tables only. What `to` had is dropped,
+  // `from` reads as zero afterwards. False when the kernel cannot: nothing has changed then.
+  bool (*remap)(void* from, void* to, size_t bytes);
+  // Replaces the mapping by a fresh one: undoes what remap and foreign madvise calls did to it.
+  void (*refresh)(void* range, size_t bytes);
+  // A name for the range in /proc/PID/maps, where the kernel has such names.
+  void (*label)(void* range, size_t bytes, const char* name);
+  // Milliseconds of a clock that does not jump; its zero is arbitrary.
+  uint64_t (*now_ms)();
+  size_t page_bytes;  // the hardware's: 4, 16 or 64 KiB
+};
+
+// The real one. Asks the kernel for its page size on the first call.
+const Os& linux_os();
+
+// Bytes of address space that the process may have (RLIMIT_AS); SIZE_MAX when unlimited.
+size_t address_space_limit();
+
+}  // namespace tri::platform

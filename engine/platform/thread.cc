@@ -1,0 +1,47 @@
+#include "engine/platform/thread.h"
+
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <time.h>
+
+#include "engine/base/text.h"
+#include "engine/platform/syscalls.h"
+
+namespace tri::platform {
+
+int32_t current_thread_id() { return static_cast<int32_t>(system_call(SYS_gettid)); }
+
+uint64_t thread_cpu_ns(int32_t thread_id) {
+  // The kernel's encoding of a thread's CPU clock (include/linux/posix-timers.h): the inverted id
+  // above three bits that say "per thread, scheduler's time".
+  const long clock = (~static_cast<long>(thread_id) << 3) | 6;
+  timespec used{};
+  if (system_call(SYS_clock_gettime, clock, as_long(&used)) != 0) return 0;
+  return static_cast<uint64_t>(used.tv_sec) * 1000000000u + static_cast<uint64_t>(used.tv_nsec);
+}
+
+bool was_in_system_call(int32_t thread_id) {
+  char path[64];
+  Text(path, sizeof path)
+      .put("/proc/self/task/")
+      .number(static_cast<uint64_t>(thread_id))
+      .put("/syscall");
+  const long file = system_call(SYS_openat, AT_FDCWD, as_long(path), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  // "running", "-1 SP PC" when stopped outside a system call, or "NUMBER ARGUMENTS SP PC".
+  char text[32];
+  const long length = system_call(SYS_read, file, as_long(text), sizeof text);
+  system_call(SYS_close, file);
+  return length > 0 && text[0] >= '0' && text[0] <= '9';
+}
+
+void wait_until_gone(int32_t thread_id) {
+  const long process = system_call(SYS_getpid);
+  while (system_call(SYS_tgkill, process, thread_id, 0) == 0) yield();
+}
+
+void yield() { system_call(SYS_sched_yield); }
+
+void name_current_thread(const char* name) { system_call(SYS_prctl, PR_SET_NAME, as_long(name)); }
+
+}  // namespace tri::platform
