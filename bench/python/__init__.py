@@ -1,0 +1,1 @@
+"""Python programs that are measured as wholes, each in a process of its own."""
