@@ -56,9 +56,7 @@ def test_malloc_in_a_resolver(preload: Preload, programs: Programs) -> None:
     preload.run(programs.build(PROGRAMS / "resolver.c", ["-Wl,-z,lazy"])).assert_clean()
 
 
-def test_a_libc_block_reaches_our_free(
-    loaded: Path, preload: Preload, programs: Programs
-) -> None:
+def test_a_libc_block_reaches_our_free(loaded: Path, preload: Preload, programs: Programs) -> None:
     """With RTLD_DEEPBIND libc's blocks can reach us: freed or refused by name, never corrupted."""
     program = programs.build(PROGRAMS / "libc_block.c")
     outcome = preload.run(program, environment={"LOADED_PLUGIN": str(loaded)})

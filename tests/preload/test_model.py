@@ -20,14 +20,15 @@ def fresh_seed() -> int:
 @pytest.mark.parametrize("check", ["0", "1"])
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_known_seed(threads: int, check: str, preload: Preload, programs: Programs) -> None:
-    command = [programs.build(MODEL), "20240229", str(threads), str(300_000 // threads)]
-    preload.with_settings(check=check).run(*command).assert_clean()
+    operations = str(300_000 // threads)
+    chosen = preload.with_settings(check=check)
+    chosen.run(programs.build(MODEL), "20240229", str(threads), operations).assert_clean()
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_fresh_seed(threads: int, preload: Preload, programs: Programs) -> None:
-    command = [programs.build(MODEL), str(fresh_seed()), str(threads), str(300_000 // threads)]
-    preload.run(*command).assert_clean()
+    operations = str(300_000 // threads)
+    preload.run(programs.build(MODEL), str(fresh_seed()), str(threads), operations).assert_clean()
 
 
 def test_tight_caches(preload: Preload, programs: Programs) -> None:

@@ -103,4 +103,7 @@ class Preload:
                 hung = Outcome(words, process.returncode, stdout, stderr)
                 message = f"still running after {timeout} s: {hung.describe()}"
                 raise AssertionError(message) from None
+            except BaseException:  # an interrupted test must not leave its program running
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
         return Outcome(words, process.returncode, stdout, stderr)

@@ -17,7 +17,7 @@ from pathlib import Path
 from support.library import CHECKOUT
 
 _CASE = re.compile(r"^CASE\((\w+)\)", re.MULTILINE)
-_HEADERS = [Path(__file__).parent, CHECKOUT / "include"]
+_INCLUDES = [f"-I{path}" for path in (Path(__file__).parent, CHECKOUT / "include")]
 
 # -fno-builtin: the compiler must not remove a malloc whose block nobody reads. The warnings that
 # are switched off are about misuse, which is what many of these programs are for.
@@ -64,7 +64,14 @@ class Programs:
             compiler = [os.environ.get("CXX", "c++"), "-std=c++17"]
         else:
             compiler = [os.environ.get("CC", "cc"), "-std=gnu11"]
-        command = [*compiler, *_FLAGS, *[f"-I{path}" for path in _HEADERS], str(source), "-o", str(target)]
+        command = [
+            *compiler,
+            *_FLAGS,
+            *_INCLUDES,
+            str(source),
+            "-o",
+            str(target),
+        ]
         command += [*flags, "-ldl"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr}"
