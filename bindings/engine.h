@@ -5,7 +5,7 @@
 #ifndef TRIMALLOC_BINDINGS_ENGINE_H_
 #define TRIMALLOC_BINDINGS_ENGINE_H_
 
-#include "include/trimalloc/trimalloc.h"
+#include <trimalloc/trimalloc.h>
 
 namespace trimalloc::bindings {
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from trimalloc import _native
-from trimalloc.memory_maps import Mapping, read_smaps
+from trimalloc.memory_maps import Mapping, parse
 from trimalloc.sizes import format_size
 from trimalloc.snapshot import Stats, stats
 
@@ -21,8 +22,7 @@ class Explanation:
     """A snapshot beside what /proc/self/smaps counts for trimalloc's mappings at the same moment.
 
     Bound: in a process at rest ``explained_share`` is at least 0.98. The remainder is what changed
-    between the two readings, pages of the tables that the snapshot counts by the byte, and
-    neighbouring mappings that the kernel has merged with ours.
+    between the two readings, and pages of the tables, which the snapshot counts by the byte.
     """
 
     snapshot: Stats
@@ -48,8 +48,10 @@ class Explanation:
 
 def explain() -> Explanation:
     """Compare a snapshot of this process with its mappings."""
+    # Nothing between the two readings: what parsing allocates would be in one of them only.
+    smaps = Path("/proc/self/smaps").read_bytes()
     snapshot = stats()
-    mappings = _engine_mappings(read_smaps(), snapshot.reserved)
+    mappings = _engine_mappings(parse(smaps), snapshot.reserved)
     measured = sum(mapping.rss_bytes + mapping.swap_bytes for mapping in mappings)
     return Explanation(snapshot, measured)
 
@@ -75,5 +77,8 @@ def _engine_mappings(mappings: list[Mapping], reserved: int) -> list[Mapping]:
 
 def _is_table(candidate: Mapping, above: Mapping, lowest: int, holes: bool) -> bool:
     if candidate.path not in _OUR_NAMES or candidate.end <= lowest:
+        return False
+    # What others map next to the range, they rarely map like it: pymalloc's arenas reserve memory.
+    if candidate.no_reserve != above.no_reserve:
         return False
     return holes or candidate.end == above.start

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass
 class Mapping:
-    """One mapping. ``path`` is empty for anonymous memory; sizes are 0 when read from ``maps``."""
+    """One mapping. ``path`` is empty for anonymous memory.
+
+    ``maps`` does not tell the sizes, nor whether the mapping was made without reserving memory.
+    """
 
     start: int
     end: int
@@ -17,6 +21,7 @@ class Mapping:
     path: str
     rss_bytes: int = 0
     swap_bytes: int = 0
+    no_reserve: bool = False
 
     @property
     def is_file(self) -> bool:
@@ -26,23 +31,26 @@ class Mapping:
 
 def read_maps(pid: int | str = "self") -> list[Mapping]:
     """Return the mappings of a process in ascending order, without sizes."""
-    return _parse(Path(f"/proc/{pid}/maps"))
+    return parse(Path(f"/proc/{pid}/maps").read_bytes())
 
 
 def read_smaps(pid: int | str = "self") -> list[Mapping]:
     """Return the mappings of a process in ascending order, with what is resident of each."""
-    return _parse(Path(f"/proc/{pid}/smaps"))
+    return parse(Path(f"/proc/{pid}/smaps").read_bytes())
 
 
-def _parse(path: Path) -> list[Mapping]:
+def parse(content: bytes) -> list[Mapping]:
+    """Return the mappings that the content of one of the two files lists."""
     mappings: list[Mapping] = []
     # A path may hold any byte but newline.
-    for line in path.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+    for line in os.fsdecode(content).splitlines():
         first, _, rest = line.partition(" ")
         if first == "Rss:":
             mappings[-1].rss_bytes = _kilobytes(rest)
         elif first == "Swap:":
             mappings[-1].swap_bytes = _kilobytes(rest)
+        elif first == "VmFlags:":
+            mappings[-1].no_reserve = "nr" in rest.split()
         elif not first.endswith(":"):
             mappings.append(_mapping(first, rest))
     return mappings

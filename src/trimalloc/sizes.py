@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_MAX_SIZE = (1 << 63) - 1  # malloc's own bound, PTRDIFF_MAX
 
 
 def parse_size(text: str) -> int:
@@ -22,7 +23,7 @@ def parse_size(text: str) -> int:
         size = int(number) * _UNITS[unit] if number.isdigit() else int(float(number) * _UNITS[unit])
     except (ValueError, OverflowError):
         size = -1
-    if size < 0:
+    if not 0 <= size <= _MAX_SIZE:
         raise ValueError(f"{text!r} is not a size: write bytes, or a number with K, M, G or T")
     return size
 

@@ -25,21 +25,22 @@ def render(stats: Stats) -> str:
     lines.append(_row("address range reserved", stats.reserved))
     lines.append("since the start")
     lines.append(_row("peak of the arena", stats.peak_resident))
-    lines.append(_row("given back", stats.released_bytes, note=f"in {stats.releases} calls"))
+    lines.append(
+        _row("given back", stats.released_bytes, note=f"in {_count(stats.releases, 'call')}")
+    )
     if stats.limit:
         lines.append(_row("limit", stats.limit, note=_limit_note(stats)))
     return "\n".join(lines)
 
 
 def _resident_rows(stats: Stats) -> list[tuple[str, int, str]]:
-    threads = f"{stats.thread_caches} thread cache{'' if stats.thread_caches == 1 else 's'}"
     return [
         ("small objects in use", stats.small_in_use, ""),
-        ("large objects in use", stats.large_in_use, f"{stats.large_objects} objects"),
+        ("large objects in use", stats.large_in_use, _count(stats.large_objects, "object")),
         ("  rounding up, in both", stats.internal_fragmentation_estimate, "estimated"),
-        ("thread caches", stats.thread_cached, threads),
+        ("thread caches", stats.thread_cached, _count(stats.thread_caches, "thread")),
         ("transfer cache", stats.transfer_cached, ""),
-        ("central lists", stats.central_free, "free objects in spans in use"),
+        ("central lists", stats.central_free, "free in spans in use"),
         ("span tails", stats.span_tail, ""),
         ("free pages", stats.page_heap_resident, "not given back yet"),
         ("metadata", stats.metadata, ""),
@@ -52,8 +53,12 @@ def _row(name: str, size: int, whole: int = 0, note: str = "") -> str:
     return line.rstrip()
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _limit_note(stats: Stats) -> str:
     return (
-        f"soft {format_size(stats.soft_limit)}; met {stats.pressure_events} times, "
-        f"{stats.limit_failures} requests refused"
+        f"soft {format_size(stats.soft_limit)}, met {_count(stats.pressure_events, 'time')}; "
+        f"{stats.limit_failures} refused"
     )

@@ -17,7 +17,7 @@ for _ in range(1500):
 """
 
 
-@pytest.mark.parametrize("mode", ["full", "arena"])
+@pytest.mark.parametrize("mode", ["full", "arena", "malloc"])
 def test_the_snapshot_explains_what_is_resident(mode: str) -> None:
     output = run_python(
         WORK

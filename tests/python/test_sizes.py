@@ -30,15 +30,15 @@ def test_reads_the_forms_that_people_write(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "M", "-1", "-1M", "12X", "1M2", "nan", "inf", "1e400", "0x10"]
+    "text", ["", "M", "-1", "-1M", "12X", "1M2", "nan", "inf", "1e400", "0x10", "9T9", "9999999T"]
 )
 def test_names_what_is_accepted_when_it_is_no_size(text: str) -> None:
     with pytest.raises(ValueError, match="write bytes, or a number with K, M, G or T"):
         parse_size(text)
 
 
-@given(st.integers(min_value=0, max_value=2**63), st.sampled_from(["", "K", "M", "G", "T"]))
-def test_whole_numbers_are_exact_at_any_size(number: int, unit: str) -> None:
+@given(st.integers(min_value=0, max_value=2**23 - 1), st.sampled_from(["", "K", "M", "G", "T"]))
+def test_whole_numbers_are_exact_in_every_unit(number: int, unit: str) -> None:
     factor = 1024 ** ["", "K", "M", "G", "T"].index(unit)
     assert parse_size(f"{number}{unit}") == number * factor
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+_MAX_SECONDS = 2**32 - 1  # what the library reads a number into
+
 # An option: the variable it sets, the name of its value ("" for a switch), what a switch sets or
 # None, how a value is checked, and what it is for.
 Option = tuple[str, str, "str | None", "Callable[[str], str] | None", str]
@@ -30,12 +32,8 @@ def _size(text: str) -> str:
 
 
 def _seconds(text: str) -> str:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 1e9:
-        raise ValueError(f"{text!r} is not a time: write seconds, more than 0")
+    if not text.isdecimal() or not 0 < int(text) <= _MAX_SECONDS:
+        raise ValueError(f"{text!r} is not a time: write whole seconds, at least 1")
     return text
 
 

@@ -37,7 +37,8 @@ def test_a_script_gets_its_arguments(tmp_path: Path) -> None:
 
 def test_a_module_gets_its_arguments(tmp_path: Path) -> None:
     (tmp_path / "a_module.py").write_text(SHOW)
-    done = trimalloc("run", "-m", "a_module", "--report", environment={"PYTHONPATH": str(tmp_path)})
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = trimalloc("run", "-m", "a_module", "--report", environment={"PYTHONPATH": path})
     assert done.stdout == f"['--report'] {library_path()}\n"
 
 
