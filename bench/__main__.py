@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-COMMANDS = ("run", "table", "plot", "instructions")
+COMMANDS = ("run", "table", "plot", "instructions", "explained")
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ class Estimate:
 
     @property
     def half_width(self) -> float:
-        """Half of the interval, as a part of the value; infinite where one value is all there is."""
+        """Half of the interval, as a part of the value; infinite where only one is known."""
         if self.count < 2 or self.value == 0:
             return math.inf
         return (self.high - self.low) / 2 / abs(self.value)

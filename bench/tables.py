@@ -75,8 +75,7 @@ def metric_table(samples: Iterable[Sample], metric: Metric) -> str:
         line += [ratio_text(rows.to_best_peer(program, name)) for name in compared]
         line.append(_spread(rows, program))
         body.append(line)
-    unit = f", {metric.unit}" if metric.unit else ""
-    return f"### {metric.title} ({metric.name}{unit})\n\n{markdown(head, body)}"
+    return f"### {_heading(metric)}\n\n{markdown(head, body)}"
 
 
 def difference_table(samples: Iterable[Sample], metric: Metric) -> str:
@@ -91,7 +90,7 @@ def difference_table(samples: Iterable[Sample], metric: Metric) -> str:
             shown = _median_text(row[name], metric.divisor)
             body.append([program, name, shown, *_added(added, metric.divisor)])
     head = ["program", "allocator", metric.unit, f"over {BASELINE}", "from", "to"]
-    return f"### {metric.title} ({metric.name}, {metric.unit})\n\n{markdown(head, body)}"
+    return f"### {_heading(metric)}\n\n{markdown(head, body)}"
 
 
 def summary_table(samples: Sequence[Sample], metrics: Iterable[Metric]) -> str:
@@ -167,6 +166,11 @@ def number_text(value: float | None) -> str:
 def ratio_text(ratio: Estimate | None) -> str:
     """A ratio with two digits behind the point."""
     return "-" if ratio is None else f"{ratio.value:.2f}"
+
+
+def _heading(metric: Metric) -> str:
+    names = dict.fromkeys(name for name in (metric.name, metric.unit) if name)
+    return f"{metric.title} ({', '.join(names)})"
 
 
 def _median_text(series: Series | None, divisor: float = 1.0) -> str:

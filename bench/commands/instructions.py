@@ -24,6 +24,7 @@ from bench.tables import markdown
 HELP = "count the instructions of a 64 B malloc and free (needs valgrind)"
 
 SHORT, LONG = 20_000, 40_000
+LEAST_SHOWN = 0.5  # below that: slow paths that an iteration in many takes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,9 @@ def execute(options: argparse.Namespace) -> int:
             continue
         seen.add(allocator.library)
         counts = _per_iteration("loop", allocator)
-        shares = ", ".join(f"{name} {count:.1f}" for name, count in counts.most_common())
+        shares = ", ".join(
+            f"{name} {count:.1f}" for name, count in counts.most_common() if count >= LEAST_SHOWN
+        )
         total = sum(counts.values())
         body.append([name, f"{total:.1f}", f"{total - loop:.1f}", shares])
     head = ["allocator", "pair and loop", "pair alone", "functions"]
@@ -62,7 +65,7 @@ def _per_iteration(kind: str, allocator: Allocator) -> Counter[str]:
     """Instructions per iteration of each function that has any."""
     short, long = (_count(kind, length, allocator) for length in (SHORT, LONG))
     each = {name: (long[name] - short[name]) / (LONG - SHORT) for name in long}
-    return Counter({name: count for name, count in each.items() if count >= 0.05})
+    return Counter({name: count for name, count in each.items() if count > 0})
 
 
 def _count(kind: str, length: int, allocator: Allocator) -> Counter[str]:

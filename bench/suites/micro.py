@@ -50,10 +50,10 @@ def rows() -> Iterator[tuple[str, tuple[str | int, ...]]]:
         yield f"pair touched {size_text(size)}", ("pair", "touch", size)
     for order, count, size in BATCHES:
         yield f"batch {order} {count} x {size_text(size)}", ("batch", order, count, size)
-    for mix, threads in (("small", 1), ("medium", 1), ("large", 1), ("python", 1), ("small", 2)):
+    for mix in ("small", "medium", "large", "python"):
+        yield f"churn {mix}", ("churn", mix, 1)
+    for mix, threads in (("small", 2), ("small", 8), ("python", 2)):
         yield f"churn {mix}, {threads} threads", ("churn", mix, threads)
-    yield "churn small, 8 threads", ("churn", "small", 8)
-    yield "churn python, 2 threads", ("churn", "python", 2)
     for size in (64, KIB):
         yield f"remote turns {size_text(size)}", ("remote", "turns", size)
         yield f"remote pipe {size_text(size)}", ("remote", "pipe", size)
