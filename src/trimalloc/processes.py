@@ -18,6 +18,6 @@ def snapshots() -> list[tuple[Stats, str]]:
             snapshot = stats(int(directory.name))
         except OSError:  # not ours to read, without trimalloc, or gone
             continue
-        words = command.decode(errors="replace").split("\0")
-        found.append((snapshot, " ".join(words).strip()))
+        words = command.decode(errors="replace").replace("\0", " ").split()
+        found.append((snapshot, " ".join(words)))
     return sorted(found, key=lambda entry: entry[0].pid)

@@ -74,8 +74,9 @@ def _diagnose(args: argparse.Namespace) -> Diagnosis:
     command = _resolved(args.command)
     diagnosis = Diagnosis(" ".join(args.command))
     examine.examine_command(diagnosis, command, environment, args.seconds)
-    if _is_python(command[0]):
-        examine.examine_python(diagnosis, command[0], environment)
+    python = _python_of(command[0])
+    if python is not None:
+        examine.examine_python(diagnosis, python, environment)
     return diagnosis
 
 
@@ -104,8 +105,14 @@ def _resolved(command: list[str]) -> list[str]:
     return [path, *command[1:]]
 
 
-def _is_python(path: str) -> bool:
-    return os.path.basename(path).startswith("python")  # noqa: PTH119
+def _python_of(path: str) -> str | None:
+    """Return the Python that is, or runs, the program at ``path``; None for other programs."""
+    from pathlib import Path
+
+    from trimalloc.diagnosis.preloadable import script_interpreter
+
+    program = script_interpreter(path) or path
+    return program if Path(program).name.startswith("python") else None
 
 
 def _json(diagnosis: Diagnosis, facts: list[Fact]) -> str:

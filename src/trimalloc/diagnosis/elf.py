@@ -21,6 +21,9 @@ _STRINGS, _SYMBOLS, _RELOCATIONS, _RELOCATIONS_BYTES = 5, 6, 7, 8
 _PLT_RELOCATIONS, _PLT_RELOCATIONS_BYTES = 23, 2
 
 MACHINES = {62: "x86-64", 183: "aarch64"}
+# By machine, the relocations of slots that only the loader writes: GLOB_DAT and JUMP_SLOT. Pointers
+# in data, which a library may overwrite (libmpdec's own malloc pointer), are of another type.
+_SLOT_TYPES = {62: (6, 7), 183: (1025, 1026)}
 
 
 class NotElfError(ValueError):
@@ -74,6 +77,7 @@ class ElfFile:
 
     def references(self, symbol: str) -> list[int]:
         """Return the addresses, before the file is moved, of the slots that hold ``symbol``."""
+        slot_types = _SLOT_TYPES.get(self.machine, ())
         dynamic = dict(_DYNAMIC_ENTRY.iter_unpack(self._segment(_DYNAMIC)))
         if _SYMBOLS not in dynamic or _STRINGS not in dynamic:
             return []
@@ -89,6 +93,8 @@ class ElfFile:
             table = self._read_address(dynamic[address_tag], dynamic[bytes_tag])
             for slot, info, _addend in _RELOCATION.iter_unpack(table):
                 number = info >> 32
+                if info & 0xFFFFFFFF not in slot_types:
+                    continue
                 if number not in verdicts:
                     verdicts[number] = self._symbol_name(dynamic, number) == symbol
                 if verdicts[number]:

@@ -15,15 +15,24 @@ def obstacle(path: str, depth: int = 0) -> str | None:
     """Return why ``path`` cannot be preloaded, as the rest of a sentence about it; or None."""
     try:
         # A script's own setuid bit counts for nothing: its interpreter is what is executed.
-        interpreter = _script_interpreter(path)
-        if interpreter is not None:
-            return _interpreter_obstacle(interpreter, depth)
+        words = _first_line_words(path)
+        if words is not None:
+            return _interpreter_obstacle(words, depth)
         return _privilege_obstacle(path) or _format_obstacle(path)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
 
 
-def _script_interpreter(path: str) -> list[str] | None:
+def script_interpreter(path: str) -> str | None:
+    """Return the program that runs the script at ``path``; None when it is no script, or not there.
+
+    `#!/usr/bin/env NAME` is looked up as env would.
+    """
+    words = _first_line_words(path)
+    return _program_of(words) if words else None
+
+
+def _first_line_words(path: str) -> list[str] | None:
     with open(path, "rb") as file:  # noqa: PTH123 (no pathlib here)
         first_line = file.read(256).partition(b"\n")[0]
     if not first_line.startswith(b"#!"):
@@ -34,14 +43,19 @@ def _script_interpreter(path: str) -> list[str] | None:
 def _interpreter_obstacle(words: list[str], depth: int) -> str | None:
     if not words or depth >= _MAX_SCRIPT_DEPTH:
         return "has a first line that names no interpreter"
-    program: str | None = words[0]
-    if words[0].endswith("/env"):
-        names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
-        program = executable_on_path(names[0], os.environ) if names else None
-    if program is None or not os.path.isfile(program):  # noqa: PTH113
+    program = _program_of(words)
+    if program is None:
         return f"needs an interpreter that is not there: {' '.join(words)}"
     reason = obstacle(program, depth + 1)
     return None if reason is None else f"is run by {program}, which {reason}"
+
+
+def _program_of(words: list[str]) -> str | None:
+    name = words[0]
+    if name.endswith("/env"):
+        names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+        name = names[0] if names else ""
+    return executable_on_path(name, os.environ)
 
 
 def _privilege_obstacle(path: str) -> str | None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +37,14 @@ def test_a_python_is_proved_by_the_addresses_it_hands_out(mode: str, not_served:
     assert diagnosis["mode"] == mode
     assert {name.partition("(")[0] for name in diagnosis["served"]} == set(ALLOCATORS)
     assert {name for name, served in diagnosis["served"].items() if not served} == not_served
+
+
+def test_a_script_is_proved_by_the_python_that_runs_it(tmp_path: Path) -> None:
+    script = tmp_path / "service"
+    script.write_text(f"#!{sys.executable}\nimport sqlite3\n")
+    script.chmod(0o755)
+    diagnosis = diagnose("--", str(script))
+    assert diagnosis["served"]["malloc(64)"]
 
 
 def test_without_arguments_this_python_is_asked() -> None:

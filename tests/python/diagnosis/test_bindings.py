@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+
+import pytest
 
 from trimalloc.diagnosis.bindings import bindings_in_log, bindings_of
 
@@ -25,6 +28,20 @@ def test_a_plain_process_gets_malloc_from_libc() -> None:
     cat = os.path.realpath("/bin/cat")
     assert set(bindings) >= {cat}
     assert all("/libc.so" in provider or "/libc-" in provider for provider in bindings.values())
+
+
+def test_a_pointer_that_a_library_has_overwritten_is_no_binding() -> None:
+    # libmpdec keeps a pointer to malloc in its data, and CPython's decimal sets it to its own.
+    decimal = pytest.importorskip("_decimal").__file__
+    with subprocess.Popen(
+        [sys.executable, "-c", "import _decimal; print(flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert "libpython" not in bindings_of(process.pid).get(decimal, "")
+        process.kill()
 
 
 def test_the_loaders_log_names_who_takes_malloc_from_whom() -> None:
