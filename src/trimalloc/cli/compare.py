@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         help="only trimalloc, glibc and these: trimalloc-full, trimalloc-arena (that mode "
-        "alone), glibc-2-arenas, jemalloc, tcmalloc, mimalloc, python-mimalloc, or a build of your own as "
-        "NAME=/path/lib.so; default: all that are found",
+        "alone), glibc-2-arenas, jemalloc, tcmalloc, mimalloc, python-mimalloc, or a build of "
+        "your own as NAME=/path/lib.so; default: all that are found",
     )
     parser.add_argument(
         "--runs", type=_positive, default=3, metavar="N", help="rounds (default: %(default)s)"

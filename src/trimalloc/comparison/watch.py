@@ -21,6 +21,8 @@ PROOF_INTERVAL_SECONDS = 0.001
 ENDING_GRACE_SECONDS = 3.0
 # What a program gets to end on SIGTERM before SIGKILL.
 TERMINATION_SECONDS = 5.0
+# How long to wait for killed processes to be gone, so that they do not disturb the next run.
+DEPARTURE_SECONDS = 1.0
 
 OnProgress = Callable[[float, int], None]
 """Called about every 50 ms with the seconds since the start and the resident bytes."""
@@ -79,17 +81,24 @@ class Watch:
         for member in process_tree.family_of(pid)[1:]:  # also those with a session of their own
             with suppress(ProcessLookupError):
                 os.kill(member, signal.SIGKILL)
-        self._kill_session()
+        self._signal_session(signal.SIGKILL)
         self._exited.wait()
-        self._kill_session()  # what was started meanwhile
+        self._signal_session(signal.SIGKILL)  # what was started meanwhile
         _, status, usage = os.wait4(pid, 0)
         self.exit_status = self._process.returncode = os.waitstatus_to_exitcode(status)
         self.cpu_seconds = usage.ru_utime + usage.ru_stime - self._sampler.left_out_cpu_seconds
         self._sampler.report.poll()
+        deadline = time.monotonic() + DEPARTURE_SECONDS
+        while self._signal_session(0) and time.monotonic() < deadline:
+            time.sleep(0.005)
 
-    def _kill_session(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+    def _signal_session(self, sign: int) -> bool:
+        """Signals all of the process's group; returns whether there was any."""
+        try:
+            os.killpg(self._process.pid, sign)
+        except ProcessLookupError:
+            return False
+        return True
 
     def _prove(self) -> None:
         """Again whenever the process has become another program."""

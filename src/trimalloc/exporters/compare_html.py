@@ -73,7 +73,8 @@ def _head(comparison: Comparison) -> Iterator[str]:
     runs = "one run each" if comparison.rounds == 1 else f"{comparison.rounds} interleaved rounds"
     ended = ", interrupted" if comparison.interrupted else ""
     yield "<h1>One program, every allocator</h1>"
-    yield f'<div class="soft">{escape(comparison.started)} · {runs}{ended}</div>'
+    moment = escape(comparison.started[:16].replace("T", " "))
+    yield f'<div class="soft">{moment} · {runs}{ended}</div>'
     yield f"<pre><code>{escape(_command(comparison))}</code></pre>"
 
 
