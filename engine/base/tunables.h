@@ -69,9 +69,9 @@ inline constexpr uint32_t kTransferMaxBatches = 16;
 // Free pages that were not needed for this long are released. Shorter than a person notices,
 // longer than the gap between two requests of a busy server. Override: TRIMALLOC_RELEASE_DELAY_MS.
 inline constexpr uint32_t kReleaseDelayMs = 200;
-// When what was released is wanted again at once, the delay doubles up to this; still under the
-// second in which an idle process is promised to be small again.
-inline constexpr uint32_t kMaxReleaseDelayMs = 600;
+// When what was released is wanted again at once, the delay doubles up to this. Two delays may pass
+// before a program that stopped working is noticed, and it is promised to be small within a second.
+inline constexpr uint32_t kMaxReleaseDelayMs = 400;
 // The scavenger looks this often while there is something to release.
 inline constexpr uint32_t kTicksPerDelay = 2;
 // A thread that used no CPU for this long is idle, and its cache is emptied.

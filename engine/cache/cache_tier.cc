@@ -22,8 +22,11 @@ uint32_t bin_limit(SizeClass size_class) {
   return std::clamp(by_bytes, g.batch, tunable::kBinMaxObjects);
 }
 
-// A first fetch is this small: most threads want few objects of most classes.
-constexpr uint32_t kFirstFetch = 8;
+// A first fetch is small: most threads want few objects of most classes. 2 KiB, at most 8 objects and
+// at least one.
+constexpr uint32_t first_fetch(SizeClass size_class) {
+  return std::clamp(2048u / kClasses[size_class].object_bytes, 1u, 8u);
+}
 // As many pointers as the longest batch, on the stack.
 constexpr uint32_t kMaxMove = size_class_rules::kMaxBatch;
 
@@ -83,12 +86,12 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   const ClassGeometry& g = kClasses[size_class];
   Bin& bin = cache.bins[size_class];
   ++bin.events;
-  const uint32_t fetch = bin.fetch == 0 ? std::min(kFirstFetch, g.batch) : bin.fetch;
+  const uint32_t fetch = bin.fetch == 0 ? first_fetch(size_class) : bin.fetch;
   // Slow start: double up to a batch; once there, every miss lets the bin hold a batch more.
   const uint32_t max = fetch < g.batch ? fetch : bin.max + g.batch;
   if (bin.max < max) set_max(cache, size_class, std::min(max, bin_limit(size_class)));
   bin.fetch = static_cast<uint16_t>(std::min(fetch * 2, g.batch));
-  if (bin.max == 0 && !set_max(cache, size_class, std::min(fetch, 2u))) return;
+  if (bin.max == 0) return;  // the budget is spent
 
   counters_[size_class].refills.fetch_add(1, std::memory_order_relaxed);
   const uint32_t wanted = std::min<uint32_t>(fetch, bin.max);
@@ -110,7 +113,7 @@ void CacheTier::make_room(ThreadCache& cache, SizeClass size_class) {
   ++bin.events;
   const uint32_t most = bin_limit(size_class);
   if (bin.max < most) {
-    const uint32_t doubled = std::max(bin.max * 2u, std::min(kFirstFetch, most));
+    const uint32_t doubled = std::max(bin.max * 2u, first_fetch(size_class));
     if (set_max(cache, size_class, std::min(doubled, most))) return;
   }
   if (bin.max != 0) flush_oldest(cache, size_class, (cache.count(size_class) + 1) / 2);

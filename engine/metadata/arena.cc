@@ -160,11 +160,25 @@ Pages Arena::count_released(PageId first, Pages count) const {
     const unsigned offset = first % 64;
     const Pages here = std::min<Pages>(64 - offset, count);
     const uint64_t mask = low_bits(here) << offset;
-    total += static_cast<Pages>(std::popcount(page_bits_[first / 64] & mask));
+    const uint64_t bits = page_bits_[first / 64] & mask;
+    // Mostly all or nothing; counting bits is a library call on the oldest x86-64.
+    total += bits == mask ? here : bits == 0 ? 0 : static_cast<Pages>(std::popcount(bits));
     first += here;
     count -= here;
   }
   return total;
+}
+
+Pages Arena::released_run(PageId first, Pages most) const {
+  Pages run = 0;
+  while (run < most) {
+    const unsigned offset = (first + run) % 64;
+    const uint64_t resident = ~page_bits_[(first + run) / 64] >> offset;
+    const Pages here = resident == 0 ? 64 - offset : lowest_bit(resident);
+    run += std::min<Pages>(here, 64 - offset);
+    if (here < 64 - offset) break;
+  }
+  return std::min(run, most);
 }
 
 size_t Arena::metadata_bytes() const {

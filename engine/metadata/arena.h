@@ -127,6 +127,8 @@ class Arena {
   // Page bits: set means released. Caller holds the page heap's lock.
   void set_released(PageId first, Pages count, bool released);
   Pages count_released(PageId first, Pages count) const;
+  // How many pages from `first` on, at most `most`, are released without a gap.
+  Pages released_run(PageId first, Pages most) const;
 
   // For snapshots: structures handed out, and the tables' share for the pages that exist.
   size_t metadata_bytes() const;

@@ -36,26 +36,30 @@ Span* PageHeap::allocate_growing(Pages pages) {
   const Guard guard(lock_);
   Span* span = take_growing(pages);
   if (span == nullptr) return nullptr;
-  const Pages most =
+  const auto most =
       static_cast<Pages>(std::min(tunable::kMaxHeadroomBytes >> kPageShift, size_t{pages}));
-  return carve(span, 0, pages, std::min(most, span->pages - pages));
+  const Pages behind = std::min(most, span->pages - pages);
+  return carve(span, 0, pages, arena_.released_run(span->first + pages, behind));
 }
 
-// The run that is best for a block that will grow: the longest without memory, new arena if that is
-// shorter than twice the block, and whatever fits when there is none.
+// The run that is best for a block that will grow: the longest there is, new arena if that is
+// shorter than twice the block, and whatever fits when the arena cannot grow by as much.
 Span* PageHeap::take_growing(Pages pages) {
-  if (pages <= arena_.max_pages() / 2) {
-    Span* longest = released_.largest();
-    if (longest == nullptr || longest->pages < 2 * pages) {
-      grow(2 * pages);
-      longest = released_.largest();
-    }
-    if (longest != nullptr && longest->pages >= 2 * pages) {
-      remove_free(longest);
-      return longest;
-    }
+  if (pages > arena_.max_pages() / 2) return take_best_fit(pages);
+  Span* span = longest_free();
+  if (span == nullptr || span->pages < 2 * pages) {
+    if (!grow(2 * pages)) return take_best_fit(pages);
+    span = longest_free();
   }
-  return take_best_fit(pages);
+  remove_free(span);
+  return span;
+}
+
+Span* PageHeap::longest_free() const {
+  Span* a = resident_.largest();
+  Span* b = released_.largest();
+  if (a == nullptr || b == nullptr) return a != nullptr ? a : b;
+  return a->pages > b->pages ? a : b;
 }
 
 // Removes the best free span of at least `pages` from the sets; grows the arena when there is none.
@@ -352,6 +356,28 @@ void PageHeap::merge_and_insert(Span* span) {
 
 // --- giving back ----------------------------------------------------------------------------
 
+// The last pages of a span that have memory, about `wanted` of them and less where a longer run
+// without memory lies between: never a system call for pages that have nothing to give.
+Pages PageHeap::resident_range(const Span* span, Pages wanted, PageId* first) const {
+  // Steps of 64 pages, a word of page bits and a multiple of every hardware page.
+  constexpr Pages kStep = 64;
+  PageId begin = 0;
+  PageId end = releasable_range(span, &begin);
+  end += begin;
+  Pages found = 0;
+  PageId from = end;
+  while (from > begin && found < wanted) {
+    const PageId step_begin = std::max(begin, (from - 1) / kStep * kStep);
+    const Pages resident = from - step_begin - arena_.count_released(step_begin, from - step_begin);
+    if (resident == 0 && found != 0) break;
+    from = step_begin;
+    found += resident;
+    if (found == 0) end = from;
+  }
+  *first = from;
+  return end - from;
+}
+
 size_t PageHeap::release(Pages pages) {
   size_t total = 0;
   while (total < pages) {
@@ -362,15 +388,7 @@ size_t PageHeap::release(Pages pages) {
       break;
     }
     PageId first = 0;
-    Pages count = releasable_range(span, &first);
-    // Of a run much longer than wanted only the end, unless that has nothing to give.
-    const size_t hardware = std::max(arena_.os().page_bytes >> kPageShift, size_t{1});
-    const auto wanted = static_cast<Pages>(round_up(pages - total, hardware));
-    if (count > 2 * size_t{wanted} &&
-        arena_.count_released(first + count - wanted, wanted) != wanted) {
-      first += count - wanted;
-      count = wanted;
-    }
+    const Pages count = resident_range(span, static_cast<Pages>(pages - total), &first);
     const Pages resident = count - arena_.count_released(first, count);
     remove_free(span);
     span->state = SpanState::kReleasing;

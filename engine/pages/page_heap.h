@@ -99,6 +99,7 @@ class PageHeap {
  private:
   Span* take_best_fit(Pages pages);
   Span* take_growing(Pages pages);
+  Span* longest_free() const;
   Span* carve(Span* span, Pages offset, Pages pages, Pages headroom);
   bool grow(Pages pages);
   void make_room(Pages pages);
@@ -112,6 +113,7 @@ class PageHeap {
   void merge_and_insert(Span* span);
   void drop_mapping(PageId first, Pages pages);
   Pages releasable_range(const Span* span, PageId* first) const;
+  Pages resident_range(const Span* span, Pages wanted, PageId* first) const;
 
   Arena& arena_;
   platform::Lock lock_{platform::Rank::kPageHeap};

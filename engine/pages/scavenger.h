@@ -3,6 +3,8 @@
 // first. A program under steady load dips into its free pages within every delay, so it never
 // faults the same pages twice; an idle one gives everything back after one delay.
 //
+// When no thread of the program has run for a while, everything goes back without waiting.
+//
 // The delay adapts: when most of what was released is wanted again by the next look, it doubles up
 // to a bound, and it creeps back while that does not happen.
 //
@@ -21,11 +23,12 @@ class Scavenger {
  public:
   explicit Scavenger(PageHeap& page_heap) : page_heap_(page_heap) {}
 
-  // `base_delay_ms` is the setting. Releases what is due; true when free memory is left to watch.
-  bool look(uint64_t now_ms, uint32_t base_delay_ms) {
+  // `base_delay_ms` is the setting, `idle` whether every thread of the program is. Releases what is
+  // due; true when free memory is left to watch.
+  bool look(uint64_t now_ms, uint32_t base_delay_ms, bool idle) {
     delay_ms_ = std::max(delay_ms_, base_delay_ms);
-    if (page_heap_.over_soft_limit()) {
-      page_heap_.release(page_heap_.take_low_water());
+    if (idle || page_heap_.over_soft_limit()) {
+      page_heap_.release(page_heap_.counters().free_resident);
     } else if (now_ms - last_ms_ >= delay_ms_) {
       adapt(base_delay_ms);
       last_ms_ = now_ms;

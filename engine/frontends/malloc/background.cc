@@ -102,7 +102,7 @@ void Background::run() {
         g_tiers.caches.drain_idle(now, setting_ms(g_settings.idle_drain_ms)) != 0;
     // When every thread is idle nobody will come for what lies between them either.
     const bool transfer_holds = g_tiers.caches.trim_transfer(!threads_hold);
-    const bool pages_left = scavenger.look(now, delay);
+    const bool pages_left = scavenger.look(now, delay, !threads_hold);
     const bool prints = lines.print_when_due(now);
     uint32_t expected = kRunning;
     if (threads_hold || transfer_holds || pages_left || prints) {

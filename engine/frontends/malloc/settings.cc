@@ -214,9 +214,9 @@ void report_bad_value(const Setting& setting, const char* value) {
   put_line(text);
 }
 
-// Names of the family that other parts of the project read.
+// Names of the family that `trimalloc compare` and the tests read.
 bool is_other_name(const char* name, size_t length) {
-  return same_name(name, length, "compare_report") || same_name(name, length, "library");
+  return std::strncmp(name, "COMPARE_", 8) == 0 || same_name(name, length, "library");
 }
 
 }  // namespace

@@ -1,0 +1,79 @@
+# The two commands of the README, and what they are made of. Everything is built and installed inside
+# this folder: .venv (the Python environment), build/ (objects).
+#
+#   make demo     the main job: compares allocators on a real web service
+#   make test     everything that must pass
+#   make engine   build/engine/libtrimalloc.so alone, for working on the engine
+#   make stress   the long storms
+#   make bench    the benchmarks of the README, interleaved with the other allocators
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+SOURCES := $(shell find engine bindings src include -type f -not -path '*/__pycache__/*') \
+           CMakeLists.txt pyproject.toml
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test lint unit stress bench engine format clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed $(VENV)/service
+	$(BIN)/trimalloc compare --runs 1 --idle 2 --html compare-report.html \
+	  -- $(BIN)/python examples/service/main.py
+
+test: lint unit
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check src tests bench examples tools
+	$(BIN)/ruff format --check src tests bench examples tools
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $$(find engine bindings tests/engine bench \
+	  -name '*.cc' -o -name '*.h' -o -name '*.c')
+	$(BIN)/python tools/check_layers.py
+
+unit: $(VENV)/installed $(VENV)/service engine
+	$(BIN)/python -m pytest -q -m 'not stress' tests
+
+stress: $(VENV)/installed $(VENV)/service engine
+	$(BIN)/python -m pytest -q -m stress tests
+
+bench: $(VENV)/installed engine
+	$(BIN)/python -m bench run --suite startup
+	$(BIN)/python -m bench run --suite micro
+	$(BIN)/python -m bench run --suite python
+
+engine: build/engine/build.ninja
+	@cmake --build build/engine --target trimalloc_preload
+
+build/engine/build.ninja: $(VENV)/tools CMakeLists.txt
+	@cmake -S . -B build/engine -G Ninja >build-engine.log 2>&1 || (cat build-engine.log; false)
+	@rm -f build-engine.log
+
+format: $(VENV)/tools
+	$(BIN)/ruff check --fix src tests bench examples tools
+	$(BIN)/ruff format src tests bench examples tools
+	$(BIN)/clang-format -i $$(find engine bindings tests/engine bench \
+	  -name '*.cc' -o -name '*.h' -o -name '*.c')
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  (echo 'trimalloc: make needs Python 3.11 or newer; name one with make PYTHON=/path/to/python3' >&2; false)
+	$(PYTHON) -m venv $(VENV)
+
+# The tools of the trade, from the dependency group `dev`.
+$(VENV)/tools: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install -U 'pip>=25.1'
+	$(PIP) install --group dev
+	@touch $@
+
+$(VENV)/service: pyproject.toml | $(VENV)/tools
+	$(PIP) install --group service
+	@touch $@
+
+$(VENV)/installed: $(VENV)/tools $(SOURCES)
+	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
+
+clean:
+	rm -rf build dist $(VENV) compare-report.html
