@@ -127,7 +127,7 @@ def test_report_at_exit(preload: Preload, quiet_program: Path) -> None:
     lines = outcome.stderr.splitlines()
     assert len(lines) >= 5, outcome.describe()
     text = outcome.stderr.lower()
-    for tier in ("thread cache", "transfer cache", "central", "page heap"):
+    for tier in ("in use", "thread caches", "transfer caches", "spans", "free pages"):
         assert tier in text, f"no {tier} in\n{outcome.describe()}"
 
 

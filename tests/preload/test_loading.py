@@ -52,6 +52,10 @@ def test_lifetime(case: str, binding: str, preload: Preload, programs: Programs)
     preload.run(program, case, environment=environment).assert_clean()
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="ld.so copies the initial images of thread-local variables after it ran the resolvers",
+)
 def test_malloc_in_a_resolver(preload: Preload, programs: Programs) -> None:
     preload.run(programs.build(PROGRAMS / "resolver.c", ["-Wl,-z,lazy"])).assert_clean()
 
