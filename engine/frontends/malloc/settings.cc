@@ -22,7 +22,7 @@ constinit Settings g_settings = {
     .report = 0,
     .stats_every = 0,
     .follow = 1,
-    .mode = static_cast<uint64_t>(Mode::kMalloc),
+    .mode = static_cast<uint64_t>(Mode::kFull),
 };
 
 namespace {
@@ -63,7 +63,8 @@ constexpr Setting kSettings[] = {
     {"follow", Kind::kFlag, false, &g_settings.follow,
      "0: child processes run without trimalloc (default 1)"},
     {"mode", Kind::kMode, false, &g_settings.mode,
-     "which of CPython's allocators are put on trimalloc at start: full, arena or malloc (none)"},
+     "which of CPython's allocators are put on trimalloc at start: full, arena or malloc, that is none "
+     "(default full)"},
 };
 
 constexpr char kPrefix[] = "TRIMALLOC_";
