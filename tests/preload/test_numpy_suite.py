@@ -49,7 +49,8 @@ def test_core(file: str, numpy_python: Path, python_preload: Preload, tmp_path: 
     options = ["-q", "-x", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(tmp_path)]
     search = os.pathsep.join([str(numpy_python.parent), os.environ["PATH"]])
     outcome = python_preload.run(
-        *[numpy_python, "-m", "pytest", *options, "-k", _NOT, f"{package}/_core/tests/{file}"],
+        numpy_python,
+        *["-m", "pytest", *options, "-k", _NOT, f"{package}/_core/tests/{file}"],
         timeout=400,
         environment={"PATH": search},
         directory=tmp_path,

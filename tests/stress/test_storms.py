@@ -1,4 +1,4 @@
-"""The random programs of tests/preload, for minutes instead of seconds, in every awkward setting."""
+"""The random programs of tests/preload, for minutes instead of seconds, in awkward settings."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_fork_storm(settings: dict[str, str], preload: Preload, programs: Progra
 
 @pytest.mark.parametrize("limit", ["600M", "1G"])
 def test_model_near_a_limit(limit: str, preload: Preload, programs: Programs) -> None:
-    """Enough for the model's live blocks, so every request must succeed, but only by giving back."""
+    """Enough for the live blocks: every request must succeed, but only by giving back."""
     program = programs.build(MODEL)
     for _ in range(20):
         seed = str(random.SystemRandom().randrange(1 << 32))
