@@ -22,8 +22,8 @@ uint32_t bin_limit(SizeClass size_class) {
   return std::clamp(by_bytes, g.batch, tunable::kBinMaxObjects);
 }
 
-// A first fetch is small: most threads want few objects of most classes. 2 KiB, at most 8 objects and
-// at least one.
+// A first fetch is small: most threads want few objects of most classes. 2 KiB, at most 8 objects
+// and at least one.
 constexpr uint32_t first_fetch(SizeClass size_class) {
   return std::clamp(2048u / kClasses[size_class].object_bytes, 1u, 8u);
 }

@@ -59,10 +59,10 @@ void fill_stats(Tiers& tiers, const uint64_t* cached, trimalloc_stats* out) {
   out->released_bytes = pages.released_pages * kPageBytes;
   out->pressure_events = pages.pressure_events;
   out->limit_failures = pages.limit_failures;
-  out->large_requested = tiers.large_requested.load(std::memory_order_relaxed);
-  out->large_objects = tiers.large_objects.load(std::memory_order_relaxed);
-  out->large_allocations = tiers.large_allocations.load(std::memory_order_relaxed);
-  out->large_frees = tiers.large_frees.load(std::memory_order_relaxed);
+  out->large_requested = pages.large_requested_bytes;
+  out->large_objects = pages.large_objects;
+  out->large_allocations = pages.large_allocations;
+  out->large_frees = pages.large_frees;
   out->remapped_bytes = tiers.remapped_bytes.load(std::memory_order_relaxed);
   out->scavenger_running = tiers.scavenger_running.load(std::memory_order_relaxed);
   out->thread_caches = tiers.caches.cache_count();

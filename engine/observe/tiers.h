@@ -24,10 +24,6 @@ struct Tiers {
   PageHeap page_heap{arena};
   CacheTier caches{page_heap};
   // Counted by the malloc front end.
-  std::atomic<uint64_t> large_objects{0};
-  std::atomic<uint64_t> large_requested{0};
-  std::atomic<uint64_t> large_allocations{0};
-  std::atomic<uint64_t> large_frees{0};
   std::atomic<uint64_t> remapped_bytes{0};
   std::atomic<uint32_t> scavenger_running{0};
 

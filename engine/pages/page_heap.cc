@@ -12,14 +12,14 @@ using platform::Guard;
 
 // --- allocation -----------------------------------------------------------------------------
 
-Span* PageHeap::allocate(Pages pages) {
+Span* PageHeap::allocate(Pages pages, size_t requested) {
   make_room(pages);
   const Guard guard(lock_);
   Span* span = take_best_fit(pages);
-  return span == nullptr ? nullptr : carve(span, 0, pages, 0);
+  return span == nullptr ? nullptr : carve(span, 0, pages, 0, requested);
 }
 
-Span* PageHeap::allocate_aligned(Pages pages, size_t alignment) {
+Span* PageHeap::allocate_aligned(Pages pages, size_t alignment, size_t requested) {
   const size_t slack = (alignment >> kPageShift) - 1;
   if (slack + pages > arena_.max_pages()) return nullptr;
   make_room(pages);
@@ -28,10 +28,10 @@ Span* PageHeap::allocate_aligned(Pages pages, size_t alignment) {
   if (span == nullptr) return nullptr;
   const auto address = reinterpret_cast<size_t>(arena_.address_of(span->first));
   const size_t offset = round_up(address, alignment) - address;
-  return carve(span, static_cast<Pages>(offset >> kPageShift), pages, 0);
+  return carve(span, static_cast<Pages>(offset >> kPageShift), pages, 0, requested);
 }
 
-Span* PageHeap::allocate_growing(Pages pages) {
+Span* PageHeap::allocate_growing(Pages pages, size_t requested) {
   make_room(pages);
   const Guard guard(lock_);
   Span* span = take_growing(pages);
@@ -39,7 +39,7 @@ Span* PageHeap::allocate_growing(Pages pages) {
   const auto most =
       static_cast<Pages>(std::min(tunable::kMaxHeadroomBytes >> kPageShift, size_t{pages}));
   const Pages behind = std::min(most, span->pages - pages);
-  return carve(span, 0, pages, arena_.released_run(span->first + pages, behind));
+  return carve(span, 0, pages, arena_.released_run(span->first + pages, behind), requested);
 }
 
 // The run that is best for a block that will grow: the longest there is, new arena if that is
@@ -79,7 +79,7 @@ Span* PageHeap::take_best_fit(Pages pages) {
 
 // Makes the middle of a span that is out of the free sets a large span, and frees what is left on
 // both sides. On failure all of it is free again.
-Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
+Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom, size_t requested) {
   const Pages tail = span->pages - offset - pages - headroom;
   const PageId first = span->first + offset;
   const Pages was_released =
@@ -114,8 +114,11 @@ Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
   span->zero = was_released == pages;
   span->remapped = span->grown = false;
   span->live = 0;
-  span->requested = 0;
+  span->requested = requested;
   index(span);
+  ++counters_.large_objects;
+  ++counters_.large_allocations;
+  counters_.large_requested_bytes += requested;
   counters_.large_in_use += pages + headroom;
   counters_.headroom += headroom;
   note_allocation(first, pages, was_released);
@@ -201,6 +204,9 @@ void PageHeap::free(Span* span, bool emptied) {
     TRI_CHECK(span->state == SpanState::kLarge);
     counters_.large_in_use -= span->pages + span->headroom;
     counters_.headroom -= span->headroom;
+    --counters_.large_objects;
+    ++counters_.large_frees;
+    counters_.large_requested_bytes -= span->requested;
   }
   span->released = span->headroom;
   if (emptied) {
@@ -276,11 +282,19 @@ void PageHeap::shrink(Span* span, Pages pages) {
   merge_and_insert(freed);
 }
 
+void PageHeap::set_requested(Span* span, size_t requested) {
+  const Guard guard(lock_);
+  counters_.large_requested_bytes += requested - span->requested;  // may go down: unsigned wraps
+  span->requested = requested;
+}
+
 void PageHeap::make_small(Span* span, SizeClass size_class) {
   const Guard guard(lock_);
   TRI_CHECK(span->state == SpanState::kLarge);
   counters_.large_in_use -= span->pages;
   counters_.small_in_use += span->pages;
+  --counters_.large_objects;
+  --counters_.large_allocations;
   span->state = SpanState::kSmall;
   span->size_class = size_class;
   span->first_word = 0;

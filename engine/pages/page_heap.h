@@ -37,6 +37,11 @@ struct PageHeapCounters {
   uint64_t pressure_events = 0;
   uint64_t limit_failures = 0;
   Pages peak_resident = 0;
+  // Large objects: now, and since the start.
+  uint64_t large_objects = 0;
+  uint64_t large_requested_bytes = 0;
+  uint64_t large_allocations = 0;
+  uint64_t large_frees = 0;
 };
 
 class PageHeap {
@@ -45,12 +50,15 @@ class PageHeap {
 
   // A span of exactly `pages`, state kLarge, or nullptr: out of memory, or at the limit. Sets
   // `Span::zero` when all of it reads as zero.
-  Span* allocate(Pages pages);
+  // `requested`: the bytes that the program asked for.
+  Span* allocate(Pages pages, size_t requested = 0);
   // The same, beginning at a multiple of `alignment` bytes, a power of two above the page size.
-  Span* allocate_aligned(Pages pages, size_t alignment);
+  Span* allocate_aligned(Pages pages, size_t alignment, size_t requested = 0);
   // The same for a block that keeps growing: from the largest released run or from new arena, with
   // up to as many pages of head-room behind it.
-  Span* allocate_growing(Pages pages);
+  Span* allocate_growing(Pages pages, size_t requested = 0);
+  // A large block in place: the program now wants `requested` bytes of it.
+  void set_requested(Span* span, size_t requested);
 
   // Gives a span of state kSmall or kLarge back. The caller has cleared its live bits. `emptied`:
   // its pages have been moved away and read as zero.
@@ -100,7 +108,7 @@ class PageHeap {
   Span* take_best_fit(Pages pages);
   Span* take_growing(Pages pages);
   Span* longest_free() const;
-  Span* carve(Span* span, Pages offset, Pages pages, Pages headroom);
+  Span* carve(Span* span, Pages offset, Pages pages, Pages headroom, size_t requested);
   bool grow(Pages pages);
   void make_room(Pages pages);
   bool admit(Pages newly_resident);

@@ -73,6 +73,19 @@ void* allocate_small(SizeClass size_class, size_t bytes, void* caller) {
   return object;
 }
 
+void* no_memory() {
+  errno = ENOMEM;
+  return nullptr;
+}
+
+void* allocate_pages(size_t bytes, void* caller) {
+  Span* span = allocate_large(bytes);
+  if (span == nullptr && bytes <= PTRDIFF_MAX && make_room_for_retry())
+    span = allocate_large(bytes);
+  after_slow_path(caller);
+  return span == nullptr ? no_memory() : g_tiers.arena.address_of(span->first);
+}
+
 }  // namespace
 
 bool ensure_started() {
@@ -90,23 +103,14 @@ void* allocate_slow(size_t bytes) {
     if (ensure_started()) object = allocate_small(size_class, bytes, __builtin_return_address(0));
     if (object != nullptr) return object;
   } else if (ensure_started()) {
-    Span* span = allocate_large(bytes);
-    if (span == nullptr && bytes <= PTRDIFF_MAX && make_room_for_retry()) {
-      span = allocate_large(bytes);
-    }
-    after_slow_path(__builtin_return_address(0));
-    if (span != nullptr) return g_tiers.arena.address_of(span->first);
+    return allocate_pages(bytes, __builtin_return_address(0));
   }
-  errno = ENOMEM;
-  return nullptr;
+  return no_memory();
 }
 
 void* allocate_aligned(size_t alignment, size_t bytes) {
   if (alignment <= kGranuleBytes) return allocate(bytes);
-  if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX || !ensure_started()) {
-    errno = ENOMEM;
-    return nullptr;
-  }
+  if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX || !ensure_started()) return no_memory();
   if (alignment <= kPageBytes && bytes <= kMaxSmallBytes) {
     // The first class whose objects lie at multiples of the alignment: spans begin on pages, and
     // the powers of two among the classes bound the search.
@@ -120,24 +124,20 @@ void* allocate_aligned(size_t alignment, size_t bytes) {
   Span* span = allocate_large_aligned(bytes, alignment);
   if (span == nullptr && make_room_for_retry()) span = allocate_large_aligned(bytes, alignment);
   after_slow_path(__builtin_return_address(0));
-  if (span != nullptr) return g_tiers.arena.address_of(span->first);
-  errno = ENOMEM;
-  return nullptr;
+  return span == nullptr ? no_memory() : g_tiers.arena.address_of(span->first);
 }
 
 void* allocate_zeroed(size_t count, size_t bytes) {
   size_t total = 0;
-  if (__builtin_mul_overflow(count, bytes, &total)) {
-    errno = ENOMEM;
-    return nullptr;
-  }
-  if (total <= kMaxSmallBytes) {
+  if (__builtin_mul_overflow(count, bytes, &total)) return no_memory();
+  if (total < tunable::kCallocPagesBytes) {
     void* object = allocate(total);
     // To the end of the object: malloc_usable_size says that all of it is the program's.
     if (object != nullptr) std::memset(object, 0, kClasses[class_of_size(total)].object_bytes);
     return object;
   }
-  void* block = allocate_slow(total);
+  if (!ensure_started()) return no_memory();
+  void* block = allocate_pages(total, __builtin_return_address(0));
   if (block != nullptr) clear_large(block);
   return block;
 }

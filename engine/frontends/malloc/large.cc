@@ -11,17 +11,6 @@
 namespace tri {
 namespace {
 
-constexpr auto kRelaxed = std::memory_order_relaxed;
-
-Span* note_allocated(Span* span, size_t bytes) {
-  if (span == nullptr) return nullptr;
-  span->requested = bytes;
-  g_tiers.large_objects.fetch_add(1, kRelaxed);
-  g_tiers.large_allocations.fetch_add(1, kRelaxed);
-  g_tiers.large_requested.fetch_add(bytes, kRelaxed);
-  return span;
-}
-
 bool too_large(size_t bytes) {
   return bytes > PTRDIFF_MAX || pages_for(bytes) > g_tiers.arena.max_pages();
 }
@@ -30,13 +19,13 @@ bool too_large(size_t bytes) {
 
 Span* allocate_large(size_t bytes) {
   if (too_large(bytes)) return nullptr;
-  return note_allocated(g_tiers.page_heap.allocate(static_cast<Pages>(pages_for(bytes))), bytes);
+  return g_tiers.page_heap.allocate(static_cast<Pages>(pages_for(bytes)), bytes);
 }
 
 Span* allocate_large_aligned(size_t bytes, size_t alignment) {
   if (too_large(bytes)) return nullptr;
   const auto pages = static_cast<Pages>(bytes == 0 ? 1 : pages_for(bytes));
-  return note_allocated(g_tiers.page_heap.allocate_aligned(pages, alignment), bytes);
+  return g_tiers.page_heap.allocate_aligned(pages, alignment, bytes);
 }
 
 void clear_large(void* block) {
@@ -65,11 +54,7 @@ Span* checked_large(const char* operation, void* pointer) {
 }
 
 void free_large(const char* operation, void* pointer) {
-  Span* span = checked_large(operation, pointer);
-  g_tiers.large_objects.fetch_sub(1, kRelaxed);
-  g_tiers.large_frees.fetch_add(1, kRelaxed);
-  g_tiers.large_requested.fetch_sub(span->requested, kRelaxed);
-  g_tiers.page_heap.free(span);
+  g_tiers.page_heap.free(checked_large(operation, pointer));
 }
 
 size_t checked_bytes(const char* operation, void* pointer) {

@@ -1,9 +1,8 @@
 // realloc: in place where it can, by remapping pages where the block is big, by copying otherwise.
 //
 //   small: stays while the new size fits and at least half of the object is used
-//   large: shrinks by splitting its tail off; grows into its head-room, the free span behind it or
-//   new
-//          arena; else moves, from 1 MiB on by page tables alone
+//   large: shrinks by splitting its tail off, down to 32 KiB; grows into its head-room, the free
+//          span behind it or new arena; else moves, from 1 MiB on by page tables alone
 //
 // A block that grows for the second time moves to where untouched addresses follow it, so that the
 // growth of one buffer copies it a few times at most, whatever the step.
@@ -19,12 +18,6 @@
 namespace tri {
 namespace {
 
-void note_requested(Span* span, size_t bytes) {
-  // Unsigned arithmetic: the difference may be negative.
-  g_tiers.large_requested.fetch_add(bytes - span->requested, std::memory_order_relaxed);
-  span->requested = bytes;
-}
-
 void* move_by_copy(void* block, size_t old_bytes, size_t bytes) {
   void* fresh = allocate(bytes);
   if (fresh == nullptr) return nullptr;
@@ -37,7 +30,8 @@ void* move_by_copy(void* block, size_t old_bytes, size_t bytes) {
 void* move_large(Span* span, size_t bytes) {
   const auto pages = static_cast<Pages>(pages_for(bytes));
   PageHeap& page_heap = g_tiers.page_heap;
-  Span* fresh = span->grown ? page_heap.allocate_growing(pages) : page_heap.allocate(pages);
+  Span* fresh =
+      span->grown ? page_heap.allocate_growing(pages, bytes) : page_heap.allocate(pages, bytes);
   if (fresh == nullptr) return nullptr;
   char* const from = g_tiers.arena.address_of(span->first);
   char* const to = g_tiers.arena.address_of(fresh->first);
@@ -51,8 +45,6 @@ void* move_large(Span* span, size_t bytes) {
     std::memcpy(to, from, old_bytes);
   }
   fresh->grown = true;
-  fresh->requested = span->requested;
-  note_requested(fresh, bytes);
   page_heap.free(span, remapped);
   return to;
 }
@@ -61,7 +53,7 @@ void* resize_large(Span* span, void* block, size_t bytes) {
   const size_t pages = pages_for(bytes);
   const size_t old_bytes = bytes_of(span->pages);
   PageHeap& page_heap = g_tiers.page_heap;
-  if (bytes <= kMaxSmallBytes) return move_by_copy(block, old_bytes, bytes);
+  if (bytes <= kTableBytes) return move_by_copy(block, old_bytes, bytes);
   if (pages > g_tiers.arena.max_pages()) return nullptr;
   if (pages < span->pages) {
     const size_t tail = old_bytes - bytes_of(static_cast<Pages>(pages));
@@ -72,7 +64,7 @@ void* resize_large(Span* span, void* block, size_t bytes) {
     return move_large(span, bytes);
   }
   span->grown = span->grown || pages > span->pages || bytes > span->requested;
-  note_requested(span, bytes);
+  page_heap.set_requested(span, bytes);
   return block;
 }
 

@@ -63,7 +63,8 @@ constexpr Setting kSettings[] = {
     {"follow", Kind::kFlag, false, &g_settings.follow,
      "0: child processes run without trimalloc (default 1)"},
     {"mode", Kind::kMode, false, &g_settings.mode,
-     "which of CPython's allocators are put on trimalloc at start: full, arena or malloc, that is none "
+     "which of CPython's allocators are put on trimalloc at start: full, arena or malloc, that is "
+     "none "
      "(default full)"},
 };
 
