@@ -13,8 +13,10 @@
 
 namespace tri {
 
-extern constinit Tiers g_tiers;
-TRI_TLS_MODEL extern thread_local constinit ThreadState t_state;
+// Said here too: -fvisibility speaks of definitions, and a name that may be another library's is
+// reached through a table of addresses.
+[[gnu::visibility("hidden")]] extern constinit Tiers g_tiers;
+TRI_TLS_MODEL [[gnu::visibility("hidden")]] extern thread_local constinit ThreadState t_state;
 
 // Reserves the arena and makes the tiers ready, once. False when the OS refuses. Cheap afterwards.
 bool ensure_started();
