@@ -15,8 +15,8 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "trima
 # test_mem_policy compiles a C module: NumPy's own way to prove that a data handler is in use.
 _REQUIREMENTS = ["numpy==2.2.6", "pytest", "hypothesis", "setuptools", "meson", "ninja"]
 _FILES = ["test_mem_policy.py", "test_multiarray.py", "test_indexing.py", "test_shape_base.py"]
-# Needs a compiler set-up of its own, seconds of start-up, or more memory than a test machine has.
-_NOT = "not (requires_memory or large or BigArray or int_subclass or refcount_deadlock)"
+# Ask for gigabytes, or spend half a minute in BLAS and none in malloc.
+_NOT = "not (requires_memory or large or huge_vectordot)"
 
 
 @pytest.fixture(scope="session")

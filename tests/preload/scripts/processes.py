@@ -27,7 +27,7 @@ def main(method: str) -> None:
     for thread in threads:
         thread.start()
     context = multiprocessing.get_context(method)
-    for _ in range(3):
+    for _ in range(2):
         with context.Pool(3) as pool:
             assert pool.map(work, range(30)) == [0] * 30
     with context.Pool(2) as pool:
