@@ -44,8 +44,9 @@ inline constexpr size_t kMaxHeadroomBytes = 1 * kGiB;
 // of it; from here on a program that touches only a part is likely. glibc's own limit for fresh
 // mappings (DEFAULT_MMAP_THRESHOLD_MAX) is the same.
 inline constexpr size_t kCallocReleaseBytes = 32 * kMiB;
-// calloc from here on takes whole pages from the page heap, which knows whether they read as zero.
-inline constexpr size_t kCallocPagesBytes = 32 * kKiB;
+// calloc from here on takes whole pages from the page heap, which knows whether they read as zero;
+// and realloc shrinks a block of whole pages in place down to here.
+inline constexpr size_t kWholePagesBytes = 32 * kKiB;
 // realloc to a smaller size splits off the tail when it has at least this many bytes, or 1/8 of the
 // block: less is not worth a free span.
 inline constexpr size_t kShrinkTailBytes = 64 * kKiB;

@@ -28,6 +28,7 @@
 #include "engine/base/types.h"
 #include "engine/central/size_classes.h"
 #include "engine/platform/lock.h"
+#include "engine/platform/registers.h"
 
 namespace tri {
 
@@ -51,9 +52,12 @@ struct ThreadCache {
 
   // The owner's fast half. nullptr: empty.
   void* pop(unsigned size_class) {
-    void** const slot = top[size_class];
+    void*** bin = &top[size_class];
+    platform::hold_first(bin);
+    void** slot = *bin;
+    platform::hold_second(slot);
     void* const object = *slot;
-    if (__builtin_expect(object != nullptr, 1)) top[size_class] = slot - 1;
+    if (__builtin_expect(object != nullptr, 1)) *bin = slot - 1;
     return object;
   }
   // False: full.

@@ -97,12 +97,11 @@ bool ensure_started() {
 void* allocate_slow(size_t bytes) {
   if (bytes <= kMaxSmallBytes) {
     const SizeClass size_class = class_of_size(bytes);
-    // Sizes above the table come here first; and the scavenger may have emptied the cache.
-    void* object = t_state.active.load(std::memory_order_relaxed)->pop(size_class);
-    if (object != nullptr) return object;
-    if (ensure_started()) object = allocate_small(size_class, bytes, __builtin_return_address(0));
-    if (object != nullptr) return object;
-  } else if (ensure_started()) {
+    if (!ensure_started()) return no_memory();
+    void* object = allocate_small(size_class, bytes, __builtin_return_address(0));
+    return object == nullptr ? no_memory() : object;
+  }
+  if (ensure_started()) {
     return allocate_pages(bytes, __builtin_return_address(0));
   }
   return no_memory();
@@ -130,7 +129,7 @@ void* allocate_aligned(size_t alignment, size_t bytes) {
 void* allocate_zeroed(size_t count, size_t bytes) {
   size_t total = 0;
   if (__builtin_mul_overflow(count, bytes, &total)) return no_memory();
-  if (total < tunable::kCallocPagesBytes) {
+  if (total < tunable::kWholePagesBytes) {
     void* object = allocate(total);
     // To the end of the object: malloc_usable_size says that all of it is the program's.
     if (object != nullptr) std::memset(object, 0, kClasses[class_of_size(total)].object_bytes);

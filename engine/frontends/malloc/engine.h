@@ -44,7 +44,7 @@ const void* block_begin(const void* address);
 
 // Budget: 16 instructions, 3 branches (tests/engine/test_fast_path.py counts them).
 [[gnu::always_inline]] inline void* allocate(size_t bytes) {
-  if (__builtin_expect(bytes <= kTableBytes, 1)) {
+  if (__builtin_expect(bytes <= kMaxSmallBytes, 1)) {
     const unsigned size_class = kClassTable[(bytes + 15) / 16];
     void* object = t_state.active.load(std::memory_order_relaxed)->pop(size_class);
     if (__builtin_expect(object != nullptr, 1)) return object;

@@ -53,7 +53,7 @@ void* resize_large(Span* span, void* block, size_t bytes) {
   const size_t pages = pages_for(bytes);
   const size_t old_bytes = bytes_of(span->pages);
   PageHeap& page_heap = g_tiers.page_heap;
-  if (bytes <= kTableBytes) return move_by_copy(block, old_bytes, bytes);
+  if (bytes < tunable::kWholePagesBytes) return move_by_copy(block, old_bytes, bytes);
   if (pages > g_tiers.arena.max_pages()) return nullptr;
   if (pages < span->pages) {
     const size_t tail = old_bytes - bytes_of(static_cast<Pages>(pages));
