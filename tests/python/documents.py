@@ -1,6 +1,7 @@
 """The documentation as tests see it: its files, their code, their links, the names in them.
 
-Only as much Markdown as these pages use: fenced blocks, code spans, inline links, headings, tables.
+Only as much Markdown as these pages use: fenced and indented code, code spans, inline links,
+headings, tables.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ PATTERNS = ("*.md", "docs/**/*.md", "engine/*.md", "bench/*.md", "examples/**/*.
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_INDENTED = re.compile(r"^ {4}(?:\$ )?(trimalloc .*)$", re.MULTILINE)
 _HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 # A JSON list in a Dockerfile or a Kubernetes manifest.
@@ -84,6 +86,8 @@ class Document:
             if block.language in {"console", "sh"}:
                 for line in block.text.replace("\\\n", " ").splitlines():
                     yield from _commands_in_line(line.removeprefix("$ "))
+        for line in _INDENTED.findall(self.prose):
+            yield from _commands_in_line(line)
 
     def table_rows(self) -> list[list[str]]:
         """The cells of every table row."""
