@@ -30,9 +30,9 @@ each_setting = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTIN
 def test_model(
     threads: int, settings: dict[str, str], preload: Preload, programs: Programs
 ) -> None:
-    """Forty seeds, each new; a failure's first line has the command that repeats it."""
+    """Fifteen seeds, each new; a failure's first line has the command that repeats it."""
     program = programs.build(MODEL)
-    for _ in range(40):
+    for _ in range(15):
         seed = str(random.SystemRandom().randrange(1 << 32))
         operations = str(1_000_000 // threads)
         chosen = preload.with_settings(**settings)
@@ -42,7 +42,7 @@ def test_model(
 @each_setting
 def test_fork_storm(settings: dict[str, str], preload: Preload, programs: Programs) -> None:
     program = programs.build(FORKING)
-    for _ in range(30):
+    for _ in range(10):
         for case in ("the_child_can_do_everything", "every_thread_forks", "many_children_at_once"):
             preload.with_settings(**settings).run(program, case, timeout=120).assert_clean()
 
