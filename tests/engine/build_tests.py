@@ -1,0 +1,137 @@
+"""Builds the engine's C++ test programs and lists the cases in them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.library import CHECKOUT
+from support.programs import cases_in
+
+HERE = Path(__file__).parent
+STORMS = CHECKOUT / "tests" / "stress"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One way to compile the engine under test."""
+
+    name: str
+    sanitizer: str
+
+    @property
+    def directory(self) -> Path:
+        """Where it is built; kept between runs, so that only what changed is compiled."""
+        suffix = "" if self.name == "plain" else f"-{self.name}"
+        return CHECKOUT / "build" / f"engine-tests{suffix}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment that its programs run in."""
+        options = {
+            # What a case leaves behind at its end is not a leak: the process ends.
+            "ASAN_OPTIONS": "detect_leaks=0",
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+            "TSAN_OPTIONS": f"halt_on_error=1 suppressions={HERE / 'tsan-suppressions.txt'}",
+        }
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("TRIMALLOC_")}
+        return {**options, **kept}
+
+
+PLAIN = Configuration("plain", "")
+ADDRESS = Configuration("asan", "address")
+THREAD = Configuration("tsan", "thread")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One CASE of one program."""
+
+    source: Path
+    name: str
+
+    @property
+    def program(self) -> str:
+        """The name that tests/engine/CMakeLists.txt gives the program."""
+        return f"{self.source.parent.name}-{self.source.stem}"
+
+    @property
+    def label(self) -> str:
+        """How the test report names it: layer, subject, claim."""
+        subject = self.source.stem.removesuffix("_test")
+        return f"{self.source.parent.name}-{subject}-{self.name}"
+
+    @property
+    def is_storm(self) -> bool:
+        """Whether it runs as long as one lets it."""
+        return self.source.parent == STORMS
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether ThreadSanitizer has anything to see in it."""
+        return "#include <thread>" in self.source.read_text()
+
+
+def all_cases() -> list[Case]:
+    """Return every case of every program, found by reading the sources."""
+    sources = [*sorted(HERE.glob("*/*_test.cc")), *sorted(STORMS.glob("engine_*.cc"))]
+    return [Case(source, name) for source in sources for name in cases_in(source)]
+
+
+def _tool(name: str) -> str:
+    """Find a build tool beside this Python (PyPI has both), or else in PATH."""
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which(name, path=os.pathsep.join([beside, os.environ.get("PATH", "")]))
+    assert found, f"{name} is neither beside {sys.executable} nor in PATH"
+    return found
+
+
+def cases_for(configuration: Configuration) -> list[Case]:
+    """Return the cases that are worth running in `configuration`."""
+    return [case for case in all_cases() if configuration is not THREAD or case.has_threads]
+
+
+def build(configuration: Configuration) -> Path:
+    """Bring the programs of `configuration` up to date and return the directory they are in."""
+    directory = configuration.directory
+    if not (directory / "build.ninja").exists():
+        _run(
+            _tool("cmake"),
+            *("-G", "Ninja", "-S", str(CHECKOUT), "-B", str(directory)),
+            f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}",
+            "-DTRIMALLOC_TESTS=ON",
+            f"-DTRIMALLOC_SANITIZE={configuration.sanitizer}",
+        )
+    programs = sorted({case.program for case in cases_for(configuration)})
+    _run(_tool("cmake"), "--build", str(directory), "--target", *programs)
+    return directory / "tests" / "engine"
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (
+        f"{' '.join(command)}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
+    )
+
+
+def run(
+    configuration: Configuration, programs: Path, case: Case
+) -> subprocess.CompletedProcess[str]:
+    """Run one case in a process of its own."""
+    command = [str(programs / case.program), case.name]
+    if configuration is THREAD and shutil.which("setarch"):
+        # Older ThreadSanitizers know few address layouts, and newer kernels choose among many.
+        command = ["setarch", "--addr-no-randomize", *command]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=300,
+        env=configuration.environment(),
+        stdin=subprocess.DEVNULL,
+    )

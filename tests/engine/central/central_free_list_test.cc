@@ -1,0 +1,280 @@
+#include "engine/central/central_free_list.h"
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "tests/engine/support/failures.h"
+#include "tests/engine/support/heap.h"
+#include "tests/support/cases.h"
+
+namespace tri::testing {
+namespace {
+
+constexpr SizeClass kSmall = class_of_size(64);           // 128 objects a page
+constexpr SizeClass kSingle = class_of_size(256 * 1024);  // one object a span
+
+struct OneList : SmallHeap {
+  explicit OneList(SizeClass size_class = kSmall)
+      : SmallHeap(64 * tunable::kMiB), per_span(kClasses[size_class].span_objects) {
+    list.start(size_class);
+  }
+
+  std::vector<void*> take(uint32_t count) {
+    std::vector<void*> objects(count);
+    objects.resize(list.take(objects.data(), count, page_heap));
+    return objects;
+  }
+  // All of them, over several spans.
+  std::vector<void*> take_exactly(uint32_t count) {
+    std::vector<void*> objects;
+    while (objects.size() < count) {
+      for (void* object : take(std::min<uint32_t>(count - objects.size(), 64)))
+        objects.push_back(object);
+    }
+    return objects;
+  }
+  void give(const std::vector<void*>& objects) {
+    CHECK(misuse_of(objects) == Misuse::kNone);
+    CHECK_EQ(culprit, objects.size());
+  }
+  Misuse misuse_of(const std::vector<void*>& objects) {
+    return list.give(objects.data(), static_cast<uint32_t>(objects.size()), page_heap, &culprit);
+  }
+  const Span* span_of(const void* object) { return arena.span_of(arena.page_of(object)); }
+  void verify() {
+    list.verify(arena);
+    page_heap.verify();
+  }
+
+  uint32_t per_span;
+  uint32_t culprit = 0;
+  CentralFreeList list;
+};
+
+// --- taking ---------------------------------------------------------------------------------
+
+CASE(ABatchRisesThroughOneSpan) {
+  OneList one;
+  const std::vector<void*> batch = one.take(32);
+  CHECK_EQ(batch.size(), 32u);
+  for (size_t i = 0; i < batch.size(); ++i) {
+    CHECK(static_cast<char*>(batch[i]) == one.address_of(one.span_of(batch[0])) + i * 64);
+  }
+  one.verify();
+}
+
+CASE(TheNextBatchContinuesWhereTheLastEnded) {
+  OneList one;
+  const std::vector<void*> first = one.take(20);
+  const std::vector<void*> second = one.take(20);
+  CHECK(static_cast<char*>(second[0]) == static_cast<char*>(first.back()) + 64);
+}
+
+CASE(ANewSpanIsFetchedForTheFirstObjectOnly) {
+  OneList one;
+  one.take_exactly(one.per_span - 5);
+  CHECK_EQ(one.take(32).size(), 5u);
+  CHECK_EQ(one.list.counters().span_fetches, 1u);
+  CHECK_EQ(one.take(32).size(), 32u);
+  CHECK_EQ(one.list.counters().span_fetches, 2u);
+  one.verify();
+}
+
+CASE(FillsHolesFromTheLowestUp) {
+  OneList one;
+  std::vector<void*> objects = one.take_exactly(one.per_span);
+  one.give({objects[100], objects[3], objects[70]});
+  CHECK(one.take(3) == (std::vector{objects[3], objects[70], objects[100]}));
+  one.verify();
+}
+
+CASE(TakesFromTheFullestSpanFirst) {
+  OneList one;
+  const std::vector<void*> objects = one.take_exactly(3 * one.per_span);
+  const auto begin = objects.begin();
+  // The first span keeps few live, the second most of them, the third half.
+  one.give({begin, begin + one.per_span - 5});
+  one.give({begin + one.per_span, begin + one.per_span + 20});
+  one.give({begin + 2 * one.per_span, begin + 2 * one.per_span + one.per_span / 2});
+  CHECK(one.span_of(one.take(1)[0]) == one.span_of(objects[one.per_span]));
+  one.take_exactly(19);
+  CHECK(one.span_of(one.take(1)[0]) == one.span_of(objects[2 * one.per_span]));
+  one.verify();
+}
+
+CASE(EveryClassHandsOutWholeSpansWithoutOverlap) {
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    OneList one(static_cast<SizeClass>(i));
+    const ClassGeometry& g = kClasses[i];
+    std::vector<void*> objects = one.take_exactly(2 * g.span_objects);
+    std::sort(objects.begin(), objects.end());
+    for (size_t at = 1; at < objects.size(); ++at) {
+      CHECK_GE(static_cast<char*>(objects[at]) - static_cast<char*>(objects[at - 1]),
+               static_cast<ptrdiff_t>(g.object_bytes));
+    }
+    for (void* object : objects) {
+      const Span* span = one.span_of(object);
+      CHECK(static_cast<char*>(object) + g.object_bytes <=
+            one.address_of(span) + bytes_of(span->pages));
+      CHECK_EQ(one.arena.class_of(one.arena.page_of(object)), i);
+    }
+    one.verify();
+    for (void* object : objects) one.give({object});
+    one.verify();
+    CHECK_EQ(one.list.counters().spans, 0u);
+  }
+}
+
+// --- giving back ----------------------------------------------------------------------------
+
+CASE(AnEmptySpanGoesBackToThePageHeap) {
+  OneList one;
+  const std::vector<void*> objects = one.take_exactly(one.per_span);
+  one.give(objects);
+  CHECK_EQ(one.list.counters().spans, 0u);
+  CHECK_EQ(one.page_heap.counters().small_in_use, 0u);
+  CHECK_EQ(one.arena.class_of(one.arena.page_of(objects[0])), kLargeClass);
+  one.verify();
+}
+
+CASE(ASpanOfOneObjectGoesBackAtOnce) {
+  OneList one(kSingle);
+  const std::vector<void*> objects = one.take_exactly(2);
+  one.give({objects[1]});
+  CHECK_EQ(one.list.counters().spans, 1u);
+  one.give({objects[0]});
+  CHECK_EQ(one.list.counters().spans, 0u);
+  one.verify();
+}
+
+CASE(AReusedSpanStartsWithoutLiveBits) {
+  OneList one;
+  one.give(one.take_exactly(one.per_span));
+  CHECK_EQ(one.take_exactly(one.per_span).size(), one.per_span);
+  CHECK_EQ(one.list.counters().live, one.per_span);
+  one.verify();
+}
+
+CASE(OneCallMayEmptySeveralSpans) {
+  OneList one;
+  one.give(one.take_exactly(5 * one.per_span));
+  CHECK_EQ(one.list.counters().spans, 0u);
+  one.verify();
+}
+
+CASE(ASpanThatWasFetchedInVainGoesBack) {
+  OneList one;
+  const std::vector<void*> all = one.take_exactly(one.per_span);
+  one.allocate(one.arena.committed_pages() - 1);  // so that the next span needs the system
+  one.os.during_next_commit([&] {
+    // The lock is free while the page heap works: another thread gives objects back.
+    std::thread([&] { one.give({all[0], all[1]}); }).join();
+  });
+  const std::vector<void*> got = one.take(1);
+  CHECK_EQ(got.size(), 1u);
+  one.verify();
+  one.give({all.begin() + 2, all.end()});
+  one.give(got);
+  CHECK_EQ(one.list.counters().live, 0u);
+  CHECK_EQ(one.list.counters().spans, 0u);
+}
+
+// --- misuse ---------------------------------------------------------------------------------
+
+CASE(ADoubleFreeIsNamedAndTheRestLeftAlone) {
+  OneList one;
+  const std::vector<void*> o = one.take(10);
+  one.give({o[4]});
+  CHECK(one.misuse_of({o[1], o[2], o[4], o[5]}) == Misuse::kDoubleFree);
+  CHECK_EQ(one.culprit, 2u);
+  CHECK_EQ(one.list.counters().live, 7u);
+  one.verify();
+  one.give({o[5]});  // was left alone
+}
+
+CASE(TwiceInOneBatchIsADoubleFree) {
+  OneList one;
+  const std::vector<void*> o = one.take(10);
+  CHECK(one.misuse_of({o[1], o[1]}) == Misuse::kDoubleFree);
+  CHECK_EQ(one.culprit, 1u);
+  one.verify();
+}
+
+CASE(TheLastObjectOfASpanTwiceInOneBatchIsADoubleFree) {
+  OneList one;
+  const std::vector<void*> o = one.take(1);
+  CHECK(one.misuse_of({o[0], o[0]}) == Misuse::kDoubleFree);
+  CHECK_EQ(one.list.counters().spans, 0u);
+  one.verify();
+}
+
+CASE(AnInteriorPointerIsNamed) {
+  OneList one;
+  const std::vector<void*> o = one.take(10);
+  CHECK(one.misuse_of({static_cast<char*>(o[3]) + 16}) == Misuse::kInterior);
+  CHECK_EQ(one.list.counters().live, 10u);
+  one.verify();
+}
+
+CASE(APointerIntoTheTailOfASpanIsInterior) {
+  // A class whose objects do not fill their span.
+  SizeClass with_tail = 1;
+  while (bytes_of(kClasses[with_tail].span_pages) % kClasses[with_tail].object_bytes < 16)
+    ++with_tail;
+  OneList one(with_tail);
+  const void* object = one.take(1)[0];
+  const Span* span = one.span_of(object);
+  char* const behind =
+      one.address_of(span) + size_t{one.per_span} * kClasses[with_tail].object_bytes;
+  CHECK(one.misuse_of({behind}) == Misuse::kInterior);
+  one.verify();
+}
+
+CASE(AnObjectWhoseSpanHasLeftTheClassIsADoubleFree) {
+  OneList one;
+  const std::vector<void*> o = one.take(1);
+  one.give(o);
+  CHECK(one.misuse_of(o) == Misuse::kDoubleFree);  // a free page now
+  CentralFreeList other;
+  other.start(class_of_size(128));
+  void* object = nullptr;
+  CHECK_EQ(other.take(&object, 1, one.page_heap), 1u);
+  CHECK(one.misuse_of({object}) == Misuse::kDoubleFree);  // another class's page now
+  other.verify(one.arena);
+  one.verify();
+}
+
+// --- out of memory --------------------------------------------------------------------------
+
+CASE(OutOfMemoryGivesNothingAndLosesNothing) {
+  const auto one_list = [] { return std::make_unique<OneList>(); };
+  fail_each_call(one_list, [](OneList& one) {
+    std::vector<void*> objects;
+    for (int i = 0; i < 40; ++i) {
+      for (void* object : one.take(32)) objects.push_back(object);
+      one.verify();
+    }
+    one.os.recover();
+    CHECK_EQ(one.list.counters().live, objects.size());
+    one.give(objects);
+    one.verify();
+    CHECK_EQ(one.page_heap.counters().small_in_use, 0u);
+    CHECK_EQ(one.page_heap.counters().large_in_use, 0u);
+  });
+}
+
+CASE(VerifyNoticesABitThatIsWrong) {
+  CHECK(contains(last_words_of([] {
+                   OneList one;
+                   const std::vector<void*> o = one.take(3);
+                   one.arena.bitmap_word(one.span_of(o[0])->first, 0) ^= 1;
+                   one.verify();
+                 }),
+                 "internal check failed"));
+}
+
+}  // namespace
+}  // namespace tri::testing

@@ -1,0 +1,120 @@
+// The arithmetic of the size classes, for every size and every offset there is.
+#include "engine/central/size_classes.h"
+
+#include "engine/base/tunables.h"
+#include "engine/cache/thread_cache.h"
+#include "tests/engine/support/expect.h"
+#include "tests/support/cases.h"
+
+namespace tri {
+namespace {
+
+CASE(EverySizeGetsTheSmallestClassThatHoldsIt) {
+  for (size_t bytes = 0; bytes <= kMaxSmallBytes; ++bytes) {
+    const SizeClass size_class = class_of_size(bytes);
+    CHECK_SIZE(size_class >= 1 && size_class < kSizeClasses, bytes);
+    CHECK_SIZE(kClasses[size_class].object_bytes >= bytes, bytes);
+    CHECK_SIZE(size_class == 1 || kClasses[size_class - 1].object_bytes < bytes, bytes);
+  }
+}
+
+CASE(ObjectSizesRiseAndAreMultiplesOfTheGranule) {
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    CHECK_EQ(kClasses[i].object_bytes % 16, 0u);
+    CHECK_LT(kClasses[i - 1].object_bytes, kClasses[i].object_bytes);
+  }
+}
+
+CASE(EveryPowerOfTwoIsExact) {
+  for (size_t bytes = 16; bytes <= kMaxSmallBytes; bytes *= 2) {
+    CHECK_EQ(kClasses[class_of_size(bytes)].object_bytes, bytes);
+  }
+}
+
+CASE(RoundingUpStaysWithinItsBounds) {
+  for (size_t bytes = 129; bytes <= kMaxSmallBytes; ++bytes) {
+    const size_t lost = kClasses[class_of_size(bytes)].object_bytes - bytes;
+    // 12.5 % of the object to 32 KiB; one fifth above, and what rounding to 512 bytes adds.
+    CHECK_SIZE(bytes <= 32768u ? lost * 8 <= bytes : lost * 5 <= bytes + 5 * 512, bytes);
+  }
+}
+
+void check_index_at_every(uint32_t step) {
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    const ClassGeometry& g = kClasses[i];
+    const auto end = static_cast<uint32_t>(bytes_of(g.span_pages));
+    uint32_t index = 0;
+    uint32_t next = g.object_bytes;
+    for (uint32_t offset = 0; offset < end; offset += step) {
+      if (offset >= next) {
+        ++index;
+        next += g.object_bytes;
+      }
+      CHECK_SIZE(object_index(g, offset) == index, offset);
+    }
+  }
+}
+
+CASE(ObjectIndexIsADivisionAtEveryGranuleOfEverySpan) { check_index_at_every(16); }
+
+CASE(ObjectIndexIsADivisionAtEveryByteOfEverySpan) { check_index_at_every(1); }
+
+CASE(ASpanHoldsWhatItSaysAndItsTailIsShort) {
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    const ClassGeometry& g = kClasses[i];
+    const size_t used = size_t{g.span_objects} * g.object_bytes;
+    CHECK_LE(used, bytes_of(g.span_pages));
+    CHECK_LT(bytes_of(g.span_pages) - used, g.object_bytes);
+    CHECK_LE((bytes_of(g.span_pages) - used) * 8, bytes_of(g.span_pages));
+  }
+}
+
+CASE(ASpanIsTheShortestThatObeysTheRules) {
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    const ClassGeometry& g = kClasses[i];
+    for (uint32_t pages = 1; pages < g.span_pages; ++pages) {
+      const size_t bytes = bytes_of(pages);
+      CHECK(bytes / g.object_bytes < size_class_rules::min_objects(g.object_bytes) ||
+            bytes % g.object_bytes > bytes / 8);
+    }
+  }
+}
+
+CASE(EveryObjectHasABitInTheBitmapOfItsSpan) {
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    CHECK_LE(kClasses[i].span_objects, kClasses[i].span_pages * (kPageBytes / 16));
+  }
+}
+
+CASE(AFullSpansBucketIsAmongTheEight) {
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    const ClassGeometry& g = kClasses[i];
+    CHECK_LE(g.span_objects >> g.bucket_shift, 7u);
+    CHECK(g.bucket_shift == 0 || (g.span_objects >> (g.bucket_shift - 1)) > 7);
+  }
+}
+
+CASE(BatchesAreWithinTheirBounds) {
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    CHECK_GE(kClasses[i].batch, size_class_rules::kMinBatch);
+    CHECK_LE(kClasses[i].batch, size_class_rules::kMaxBatch);
+    CHECK(i == 1 || kClasses[i].batch <= kClasses[i - 1].batch);
+    CHECK_LE(kClasses[i].batch, tunable::kBinMaxObjects);
+  }
+}
+
+CASE(AnAlignmentUpToAPageFindsAClassForEverySize) {
+  for (size_t alignment = 16; alignment <= kPageBytes; alignment *= 2) {
+    for (unsigned i = 1; i < kSizeClasses; ++i) {
+      // The next power of two that is at least the alignment bounds the search of aligned_alloc.
+      unsigned found = i;
+      while (found < kSizeClasses && kClasses[found].object_bytes % alignment != 0) ++found;
+      CHECK_LT(found, kSizeClasses);
+      CHECK(kClasses[found].object_bytes <= 2 * kClasses[i].object_bytes ||
+            kClasses[found].object_bytes <= alignment);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tri

@@ -1,0 +1,182 @@
+// realloc: in place, by remapping pages, by copying; the bytes are always there afterwards.
+#include <algorithm>
+#include <vector>
+
+#include "tests/engine/support/malloc_engine.h"
+#include "tests/support/cases.h"
+
+namespace tri::testing {
+namespace {
+
+using tunable::kKiB;
+using tunable::kMiB;
+
+void fill(void* block, size_t from, size_t to) {
+  for (size_t i = from; i < to; ++i) bytes_at(block)[i] = static_cast<char>(i * 31 >> 3);
+}
+void check(void* block, size_t to) {
+  for (size_t i = 0; i < to; ++i)
+    CHECK_SIZE(bytes_at(block)[i] == static_cast<char>(i * 31 >> 3), i);
+}
+void* filled(size_t bytes) {
+  void* block = allocate(bytes);
+  CHECK(block != nullptr);
+  fill(block, 0, bytes);
+  return block;
+}
+
+CASE(KeepsTheBytesFromEverySizeToEverySize) {
+  MallocEngine engine;
+  const size_t sizes[] = {1,          16,         100,         8 * kKiB,    200 * kKiB,
+                          256 * kKiB, 257 * kKiB, 1000 * kKiB, 1500 * kKiB, 5 * kMiB};
+  for (size_t from : sizes) {
+    for (size_t to : sizes) {
+      void* neighbour_before = filled(from);
+      void* block = filled(from);
+      void* neighbour_behind = filled(from);
+      block = reallocate(block, to);
+      check(block, std::min(from, to));
+      CHECK_LE(to, usable_bytes(block));
+      fill(block, 0, usable_bytes(block));
+      check(neighbour_before, from);
+      check(neighbour_behind, from);
+      for (void* each : {neighbour_before, block, neighbour_behind}) deallocate(each);
+    }
+  }
+  MallocEngine::verify();
+}
+
+CASE(StaysWhileTheNewSizeFitsAndHalfIsUsed) {
+  MallocEngine engine;
+  void* block = allocate(1024);
+  CHECK(reallocate(block, 1000) == block);
+  CHECK(reallocate(block, 513) == block);
+  CHECK(reallocate(block, 100) != block);
+}
+
+CASE(ShrinksALargeBlockInPlaceAndFreesTheTail) {
+  MallocEngine engine;
+  void* block = filled(10 * kMiB);
+  const Pages before = g_tiers.page_heap.counters().large_in_use;
+  CHECK(reallocate(block, 2 * kMiB) == block);
+  CHECK_EQ(g_tiers.page_heap.counters().large_in_use, before - 8 * kMiB / kPageBytes);
+  check(block, 2 * kMiB);
+  MallocEngine::verify();
+}
+
+CASE(GrowsALargeBlockInPlaceWhereItCan) {
+  MallocEngine engine;
+  void* block = filled(kMiB);
+  CHECK(reallocate(block, 20 * kMiB) == block);
+  check(block, kMiB);
+  MallocEngine::verify();
+}
+
+CASE(MovesABigBlockByItsPageTables) {
+  MallocEngine engine;
+  void* block = filled(4 * kMiB);
+  allocate(kMiB);  // in the way
+  void* moved = reallocate(block, 5 * kMiB);
+  CHECK(moved != block);
+  CHECK_EQ(engine.os.remaps(), 1u);
+  check(moved, 4 * kMiB);
+  MallocEngine::verify();
+  deallocate(moved);
+  MallocEngine::verify();
+}
+
+CASE(CopiesWhereTheKernelCannotRemap) {
+  MallocEngine engine;
+  void* block = filled(4 * kMiB);
+  allocate(kMiB);
+  allocate(6 * kMiB);  // room for the tables and the pages is there
+  void* room = allocate(6 * kMiB);
+  allocate(kMiB);
+  deallocate(room);
+  engine.os.fail_every_call();
+  void* moved = reallocate(block, 5 * kMiB);
+  CHECK(moved != nullptr && moved != block);
+  CHECK_EQ(engine.os.remaps(), 0u);
+  check(moved, 4 * kMiB);
+  MallocEngine::verify();
+}
+
+CASE(OneBlockThatKeepsGrowingMovesFewTimes) {
+  MallocEngine engine;
+  void* block = filled(300 * kKiB);
+  size_t filled_to = 300 * kKiB;
+  unsigned moves = 0;
+  for (size_t bytes = 300 * kKiB; bytes < 64 * kMiB; bytes += 200 * kKiB) {
+    void* obstacle = allocate(300 * kKiB);
+    void* next = reallocate(block, bytes);
+    moves += next != block;
+    block = next;
+    fill(block, filled_to, bytes);
+    filled_to = bytes;
+    deallocate(obstacle);
+  }
+  check(block, filled_to);
+  CHECK_LE(moves, 12u);
+  MallocEngine::verify();
+}
+
+CASE(OnlyPagesOfOneMappingAreRemapped) {
+  MallocEngine engine;
+  void* block = filled(2 * kMiB);
+  size_t filled_to = 2 * kMiB;
+  std::vector<void*> obstacles;
+  for (size_t bytes = 2 * kMiB; bytes < 40 * kMiB; bytes += kMiB / 2) {
+    block = reallocate(block, bytes);
+    fill(block, filled_to, bytes);
+    filled_to = bytes;
+    obstacles.push_back(allocate(300 * kKiB));
+  }
+  check(block, filled_to);
+  CHECK(engine.os.remaps() >= 2);
+  CHECK_EQ(engine.os.most_mappings_remapped(), 1u);
+}
+
+CASE(OnLargeHardwarePagesNeighboursOfAMovedBlockKeepTheirBytes) {
+  // On a machine with such pages the kernel rounds a move up to whole ones, neighbours included;
+  // the fake system stops at the first range that does not lie on them.
+  MallocEngine engine(64 * kKiB);
+  void* block = filled(2 * kMiB + 8 * kKiB);
+  void* neighbour = filled(300 * kKiB);
+  for (size_t bytes = 2 * kMiB + 16 * kKiB; bytes < 12 * kMiB; bytes += 300 * kKiB) {
+    allocate(264 * kKiB);
+    const size_t before = usable_bytes(block);
+    fill(block, 0, before);
+    block = reallocate(block, bytes);
+    check(block, before);
+  }
+  check(neighbour, 300 * kKiB);
+  deallocate(block);
+  MallocEngine::verify();
+}
+
+CASE(ShrinkingAMovedBlockLeavesItsBytesAndNeighbours) {
+  MallocEngine engine;
+  void* block = filled(4 * kMiB);
+  void* behind = filled(kMiB);
+  void* moved = reallocate(block, 5 * kMiB);
+  void* neighbour = filled(kMiB);
+  CHECK(reallocate(moved, 3 * kMiB) == moved);
+  check(moved, 3 * kMiB);
+  check(behind, kMiB);
+  check(neighbour, kMiB);
+  MallocEngine::verify();
+}
+
+CASE(OutOfMemoryLeavesTheBlockAsItWas) {
+  MallocEngine engine;
+  void* block = filled(4 * kMiB);
+  errno = 0;
+  CHECK(reallocate(block, 3 * tunable::kGiB) == nullptr);
+  CHECK_EQ(errno, ENOMEM);
+  CHECK(reallocate(block, SIZE_MAX) == nullptr);
+  check(block, 4 * kMiB);
+  MallocEngine::verify();
+}
+
+}  // namespace
+}  // namespace tri::testing

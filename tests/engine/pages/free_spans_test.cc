@@ -1,0 +1,140 @@
+#include "engine/pages/free_spans.h"
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "tests/engine/support/expect.h"
+#include "tests/engine/support/random.h"
+#include "tests/support/cases.h"
+
+namespace tri {
+namespace {
+
+using testing::Random;
+
+Span span_of(PageId first, Pages pages) {
+  Span span;
+  span.first = first;
+  span.pages = pages;
+  return span;
+}
+
+CASE(AnEmptySetHasNothing) {
+  const FreeSpans spans;
+  CHECK(spans.best_fit(1) == nullptr && spans.best_fit(1000) == nullptr);
+  CHECK(spans.largest() == nullptr);
+}
+
+CASE(TakesTheSmallestRunThatFits) {
+  FreeSpans spans;
+  Span list[] = {span_of(0, 3),     span_of(10, 64),   span_of(100, 127),
+                 span_of(300, 128), span_of(500, 129), span_of(1000, 5000)};
+  for (Span& span : list) spans.insert(&span);
+  for (Pages wanted = 1; wanted <= 5000; ++wanted) {
+    const Span* expected = std::find_if(std::begin(list), std::end(list),
+                                        [&](const Span& span) { return span.pages >= wanted; });
+    CHECK(spans.best_fit(wanted) == expected);
+  }
+  CHECK(spans.best_fit(5001) == nullptr);
+}
+
+CASE(TakesTheLowestAddressAmongEquals) {
+  for (Pages pages : {1u, 63u, 64u, 127u, 128u, 4000u}) {
+    FreeSpans spans;
+    Span list[] = {span_of(90000, pages), span_of(10000, pages), span_of(50000, pages)};
+    for (Span& span : list) spans.insert(&span);
+    CHECK(spans.best_fit(pages) == &list[1]);
+    spans.remove(&list[1]);
+    CHECK(spans.best_fit(pages) == &list[2]);
+  }
+}
+
+CASE(TheLargestIsTheLongestRun) {
+  FreeSpans spans;
+  Span list[] = {span_of(0, 5), span_of(10, 70), span_of(100, 127), span_of(300, 128)};
+  for (Span& span : list) {
+    spans.insert(&span);
+    CHECK(spans.largest() == &span);
+  }
+}
+
+CASE(WalksALongTreeInOrder) {
+  SpanTree tree;
+  std::vector<std::unique_ptr<Span>> spans;
+  for (PageId i = 0; i < 5000; ++i) {  // inserted in rising order: the worst for a plain tree
+    spans.push_back(std::make_unique<Span>(span_of(i * 300, 128 + i % 100)));
+    tree.insert(spans.back().get());
+  }
+  std::pair<Pages, PageId> before{0, 0};
+  size_t count = 0;
+  tree.for_each([&](const Span& span) {
+    CHECK(before < std::pair(span.pages, span.first));
+    before = {span.pages, span.first};
+    ++count;
+  });
+  CHECK_EQ(count, spans.size());
+}
+
+unsigned depth_of(const Span* node) {
+  return node == nullptr ? 0 : 1 + std::max(depth_of(node->left), depth_of(node->right));
+}
+
+CASE(StaysShallowWhateverTheOrder) {
+  SpanTree tree;
+  std::vector<std::unique_ptr<Span>> spans;
+  constexpr PageId kSpans = 1 << 14;
+  for (PageId i = 0; i < kSpans; ++i) {
+    spans.push_back(std::make_unique<Span>(span_of(i * 300, 200)));
+    tree.insert(spans.back().get());
+  }
+  // The root is the span that a search for everything goes through first; any span reaches it, so
+  // take it from the walk: the one whose subtree is deepest.
+  unsigned deepest = 0;
+  for (const auto& span : spans) {
+    if (span->left != nullptr && span->right != nullptr) {
+      deepest = std::max(deepest, depth_of(span.get()));
+      if (deepest > 60) break;
+    }
+    if (&span - spans.data() > 200) break;
+  }
+  CHECK_LE(deepest, 60u);  // 14 at the least, some 35 expected
+}
+
+CASE(AgreesWithASortedSetUnderRandomOperations) {
+  const uint64_t seed = testing::seed_of_this_run();
+  Random random(seed);
+  FreeSpans spans;
+  std::set<std::pair<Pages, PageId>> model;
+  std::vector<std::unique_ptr<Span>> in, out;
+  for (PageId i = 0; i < 600; ++i) out.push_back(std::make_unique<Span>(span_of(i * 1000, 0)));
+  for (int step = 0; step < 20000; ++step) {
+    auto& from = random.one_in(2) ? in : out;
+    if (!from.empty()) {
+      auto& to = &from == &in ? out : in;
+      std::swap(from[random.below(static_cast<uint32_t>(from.size()))], from.back());
+      Span* span = from.back().get();
+      if (&from == &in) {
+        spans.remove(span);
+        model.erase({span->pages, span->first});
+      } else {
+        span->pages = random.one_in(2) ? random.between(1, 20) : random.between(1, 1000);
+        spans.insert(span);
+        model.insert({span->pages, span->first});
+      }
+      to.push_back(std::move(from.back()));
+      from.pop_back();
+    }
+    const Pages wanted = random.between(1, 1001);
+    const auto expected = model.lower_bound({wanted, 0});
+    const Span* found = spans.best_fit(wanted);
+    CHECK((found == nullptr) == (expected == model.end()));
+    if (found != nullptr) CHECK(std::pair(found->pages, found->first) == *expected);
+    if (!model.empty()) CHECK_EQ(spans.largest()->pages, model.rbegin()->first);
+  }
+}
+
+}  // namespace
+}  // namespace tri

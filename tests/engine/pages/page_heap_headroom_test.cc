@@ -1,0 +1,111 @@
+// Blocks that keep growing: address space behind them that only their realloc may take.
+#include <cstring>
+
+#include "tests/engine/support/heap.h"
+#include "tests/support/cases.h"
+
+namespace tri::testing {
+namespace {
+
+struct GrowingBlock : SmallHeap {
+  GrowingBlock() : span(page_heap.allocate_growing(100)) { CHECK(span != nullptr); }
+  Span* span;
+};
+
+CASE(GetsAsManyUntouchedPagesBehindItAsItHas) {
+  GrowingBlock block;
+  CHECK_EQ(block.span->pages, 100u);
+  CHECK_EQ(block.span->headroom, 100u);
+  CHECK_EQ(block.page_heap.resident_pages(), 100u);
+  block.page_heap.verify();
+}
+
+CASE(NobodyElseGetsTheHeadroom) {
+  GrowingBlock block;
+  CHECK_GE(block.allocate(1)->first, block.span->end() + block.span->headroom);
+  block.page_heap.verify();
+}
+
+CASE(GrowsIntoItsHeadroomInPlace) {
+  GrowingBlock block;
+  block.allocate(block.arena.max_pages() - 200);  // nothing else to grow into
+  CHECK(block.page_heap.extend(block.span, 150));
+  CHECK_EQ(block.span->headroom, 50u);
+  CHECK_EQ(block.page_heap.counters().headroom, 50u);
+  block.page_heap.verify();
+  CHECK(block.page_heap.extend(block.span, 200));
+  block.page_heap.verify();
+  CHECK(!block.page_heap.extend(block.span, 201));
+}
+
+CASE(GrowsThroughItsHeadroomIntoTheFreeSpanBehind) {
+  GrowingBlock block;
+  Span* behind = block.allocate(50);
+  CHECK_EQ(behind->first, 200u);
+  block.allocate(1);
+  block.page_heap.free(behind);
+  CHECK(block.page_heap.extend(block.span, 230));
+  CHECK_EQ(block.span->headroom, 0u);
+  block.page_heap.verify();
+}
+
+CASE(GrowsThroughItsHeadroomIntoNewArena) {
+  GrowingBlock block;
+  CHECK(block.page_heap.extend(block.span, 1900));
+  block.page_heap.verify();
+}
+
+CASE(ShrinkingGivesTheHeadroomBackToo) {
+  GrowingBlock block;
+  block.page_heap.shrink(block.span, 60);
+  CHECK_EQ(block.span->headroom, 0u);
+  CHECK_EQ(block.page_heap.counters().headroom, 0u);
+  block.page_heap.verify();
+  CHECK_EQ(block.allocate(140)->first, 60u);
+}
+
+CASE(FreeingGivesTheHeadroomBackUntouched) {
+  GrowingBlock block;
+  block.page_heap.free(block.span);
+  block.page_heap.verify();
+  CHECK_EQ(block.page_heap.counters().free_resident, 100u);
+  CHECK_EQ(block.page_heap.counters().headroom, 0u);
+}
+
+CASE(TheHeadroomReadsAsZeroWhenTheBlockGrowsIntoIt) {
+  GrowingBlock block;
+  memset(block.address_of(block.span), 1, bytes_of(100));
+  CHECK(block.page_heap.extend(block.span, 101));
+  CHECK_EQ(block.address_of(block.span)[bytes_of(100)], 0);
+}
+
+CASE(DoesWithoutHeadroomWhenThereIsNone) {
+  SmallHeap heap;
+  Span* span = heap.page_heap.allocate_growing(heap.arena.max_pages() - 10);
+  CHECK(span != nullptr);
+  CHECK_LE(span->headroom, 10u);
+  heap.page_heap.verify();
+}
+
+CASE(HeadroomThatHadMemoryIsCountedAsResident) {
+  SmallHeap heap;
+  heap.page_heap.free(heap.allocate(heap.arena.max_pages()));
+  // No run without memory is left, and the arena cannot grow: the block gets resident pages.
+  Span* growing = heap.page_heap.allocate_growing(100);
+  CHECK(growing != nullptr);
+  heap.page_heap.free(growing);
+  heap.page_heap.verify();
+}
+
+CASE(HeadroomBehindAFreeResidentEndOfTheArenaIsCountedAsResident) {
+  SmallHeap heap;
+  heap.page_heap.free(heap.allocate(300));
+  // The arena grows, but what is new merges with the resident run before it.
+  Span* growing = heap.page_heap.allocate_growing(100);
+  CHECK(growing != nullptr);
+  heap.page_heap.free(growing);
+  heap.page_heap.verify();
+}
+
+}  // namespace
+}  // namespace tri::testing

@@ -1,0 +1,207 @@
+// Giving back: what, in which order, and on hardware whose pages are larger than the engine's.
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "tests/engine/support/heap.h"
+#include "tests/engine/support/random.h"
+#include "tests/support/cases.h"
+
+namespace tri::testing {
+namespace {
+
+CASE(NothingFreeMeansNothingReleased) {
+  SmallHeap heap;
+  heap.allocate(10);
+  CHECK_EQ(heap.page_heap.release(100), 0u);
+  CHECK(heap.os.take_released().empty());
+}
+
+CASE(NeverTouchedPagesAreNotReleased) {
+  SmallHeap heap;
+  heap.page_heap.free(heap.allocate(10));
+  CHECK_EQ(heap.page_heap.release(UINT32_MAX), 10u);
+  CHECK_EQ(heap.page_heap.release(UINT32_MAX), 0u);
+}
+
+CASE(ReleasesTheLongestRunFirst) {
+  SmallHeap heap;
+  Span* spans[] = {heap.allocate(10), heap.allocate(1),  heap.allocate(40),
+                   heap.allocate(1),  heap.allocate(20), heap.allocate(1)};
+  for (Span* span : {spans[0], spans[2], spans[4]}) heap.page_heap.free(span);
+  CHECK_EQ(heap.page_heap.release(30), 40u);
+  CHECK(heap.os.take_released() == (std::vector{Range{heap.arena.address_of(11), bytes_of(40)}}));
+  CHECK_EQ(heap.page_heap.release(15), 20u);
+  heap.page_heap.verify();
+}
+
+// A release may round up to a word of page bits, and no further.
+constexpr Pages kRounding = 64;
+
+CASE(OfAMuchLongerRunOnlyTheEndIsReleased) {
+  SmallHeap heap;
+  Span* span = heap.allocate(500);
+  heap.allocate(1);
+  heap.page_heap.free(span);
+  const auto released = static_cast<Pages>(heap.page_heap.release(10));
+  CHECK_GE(released, 10u);
+  CHECK_LT(released, 10 + kRounding);
+  const Range end{heap.arena.address_of(500 - released), bytes_of(released)};
+  CHECK(heap.os.take_released() == std::vector{end});
+  CHECK_EQ(heap.page_heap.counters().free_resident, 500 - released);
+  heap.page_heap.verify();
+}
+
+CASE(EveryCallGivesBackPagesThatHadMemory) {
+  SmallHeap heap;
+  heap.page_heap.free(heap.allocate(1000));
+  for (Pages left = 1000; left != 0;) {
+    const auto released = static_cast<Pages>(heap.page_heap.release(7));
+    CHECK_EQ(heap.os.take_released().size(), 1u);
+    CHECK_GE(released, std::min<Pages>(left, 7));
+    left -= released;
+    CHECK_EQ(heap.page_heap.counters().free_resident, left);
+    heap.page_heap.verify();
+  }
+}
+
+CASE(ReleasesEverythingWhenAskedForEverything) {
+  for (size_t page_bytes : {4096, 16384, 65536}) {
+    SmallHeap heap(tunable::kMinArenaBytes, page_bytes);
+    heap.page_heap.free(heap.allocate(1024));
+    CHECK_EQ(heap.page_heap.release(UINT32_MAX), 1024u);
+    CHECK_EQ(heap.page_heap.resident_pages(), 0u);
+    heap.page_heap.verify();
+  }
+}
+
+CASE(ReleasedPagesReadAsZeroWhenTheyComeBack) {
+  SmallHeap heap;
+  Span* span = heap.allocate(10);
+  memset(heap.address_of(span), 1, bytes_of(10));
+  heap.page_heap.free(span);
+  heap.page_heap.release(10);
+  span = heap.allocate(10);
+  CHECK(span->zero);
+  for (size_t i = 0; i < bytes_of(10); ++i) CHECK_EQ(heap.address_of(span)[i], 0);
+}
+
+CASE(CountsWhatItGaveBackAndWhatWasWantedAgain) {
+  SmallHeap heap;
+  Span* span = heap.allocate(10);
+  heap.page_heap.free(span);
+  heap.page_heap.release(10);
+  CHECK_EQ(heap.page_heap.counters().releases, 1u);
+  CHECK_EQ(heap.page_heap.counters().released_pages, 10u);
+  CHECK_EQ(heap.page_heap.counters().refaulted_pages, 10u);
+  heap.allocate(10);
+  CHECK_EQ(heap.page_heap.counters().refaulted_pages, 20u);
+}
+
+// --- low water ------------------------------------------------------------------------------
+
+CASE(LowWaterIsTheFewestFreePagesSinceTheLastLook) {
+  SmallHeap heap;
+  Span* span = heap.allocate(100);
+  heap.page_heap.free(span);
+  heap.page_heap.take_low_water();
+  Span* part = heap.allocate(70);
+  heap.page_heap.free(part);
+  CHECK_EQ(heap.page_heap.take_low_water(), 30u);
+  CHECK_EQ(heap.page_heap.take_low_water(), 100u);
+}
+
+CASE(LowWaterFallsWhenPagesAreReleased) {
+  SmallHeap heap;
+  Span* held = heap.allocate(50);
+  Span* first = heap.allocate(100);
+  heap.allocate(1);
+  heap.page_heap.free(first);
+  heap.page_heap.take_low_water();
+  heap.page_heap.release(UINT32_MAX);
+  heap.page_heap.free(held);  // was needed until now
+  CHECK_EQ(heap.page_heap.take_low_water(), 0u);
+}
+
+// --- larger hardware pages ------------------------------------------------------------------
+
+CASE(OnLargeHardwarePagesAPartOfOneIsKept) {
+  SmallHeap heap(tunable::kMinArenaBytes, 65536);
+  heap.allocate(3);
+  Span* span = heap.allocate(20);  // pages 3 to 22: one whole hardware page, 8 to 15
+  heap.allocate(1);
+  heap.page_heap.free(span);
+  CHECK_EQ(heap.page_heap.release(UINT32_MAX), 8u);
+  CHECK(heap.os.take_released() == (std::vector{Range{heap.arena.address_of(8), bytes_of(8)}}));
+  CHECK_EQ(heap.page_heap.release(UINT32_MAX), 0u);
+  heap.page_heap.verify();
+}
+
+CASE(OnLargeHardwarePagesNeighboursKeepTheirData) {
+  for (size_t page_bytes : {16384, 65536}) {
+    SmallHeap heap(tunable::kMinArenaBytes, page_bytes);
+    Random random(seed_of_this_run());
+    std::vector<Span*> kept, dropped;
+    for (int i = 0; i < 60; ++i) {
+      Span* span = heap.allocate(random.between(1, 30));
+      memset(heap.address_of(span), 0x5a, bytes_of(span->pages));
+      (random.one_in(2) ? kept : dropped).push_back(span);
+    }
+    for (Span* span : dropped) heap.page_heap.free(span);
+    heap.page_heap.release(UINT32_MAX);
+    heap.page_heap.verify();
+    for (const Span* span : kept) {
+      for (size_t i = 0; i < bytes_of(span->pages); ++i) CHECK_EQ(heap.address_of(span)[i], 0x5a);
+    }
+  }
+}
+
+CASE(OnLargeHardwarePagesASmallReleaseIsAWholeOne) {
+  SmallHeap heap(tunable::kMinArenaBytes, 65536);
+  heap.page_heap.free(heap.allocate(256));
+  const size_t released = heap.page_heap.release(1);
+  CHECK_EQ(released % 8, 0u);
+  CHECK_LE(released, kRounding);
+  heap.page_heap.verify();
+}
+
+// --- fork -----------------------------------------------------------------------------------
+
+CASE(AChildTakesBackWhatAnotherThreadWasReleasing) {
+  SmallHeap heap;
+  heap.page_heap.free(heap.allocate(10));
+  Span* span = heap.arena.span_of(0);
+  CHECK(span->state == SpanState::kFree);
+  // The state in which a release leaves the span while it is inside the system call cannot be
+  // reached from one thread: fork while another thread is at it.
+  std::atomic<bool> stop{false};
+  std::thread releaser([&] {
+    while (!stop) {
+      heap.page_heap.free(heap.allocate(10));
+      heap.page_heap.release(UINT32_MAX);
+    }
+  });
+  for (int i = 0; i < 50; ++i) {
+    heap.page_heap.lock().acquire();
+    heap.arena.metadata_lock().acquire();
+    const pid_t child = fork();
+    heap.arena.metadata_lock().release();
+    heap.page_heap.lock().release();
+    if (child == 0) {
+      heap.page_heap.recover_in_child();
+      heap.page_heap.verify();
+      CHECK_EQ(heap.page_heap.counters().free_resident + heap.page_heap.counters().free_released +
+                   heap.page_heap.counters().large_in_use,
+               heap.arena.committed_pages());
+      _exit(0);
+    }
+    int status = 0;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+  }
+  stop = true;
+  releaser.join();
+}
+
+}  // namespace
+}  // namespace tri::testing

@@ -1,0 +1,341 @@
+// Allocation, splitting and coalescing. Headroom, limits, releasing and failures have files of
+// their own beside this one.
+#include "engine/pages/page_heap.h"
+
+#include <cstring>
+
+#include "tests/engine/support/heap.h"
+#include "tests/support/cases.h"
+
+namespace tri::testing {
+namespace {
+
+// Three neighbours at the beginning of the arena, and a fourth that keeps the rest away.
+struct Neighbours : SmallHeap {
+  Neighbours() : left(allocate(10)), middle(allocate(20)), right(allocate(30)), fence(allocate(1)) {
+    CHECK_EQ(left->first, 0u);
+    CHECK_EQ(middle->first, 10u);
+    CHECK_EQ(right->first, 30u);
+    CHECK_EQ(fence->first, 60u);
+  }
+  // What the next allocation of `pages` gets, and freed again.
+  PageId would_get(Pages pages) {
+    Span* span = allocate(pages);
+    const PageId first = span->first;
+    page_heap.free(span);
+    page_heap.verify();
+    return first;
+  }
+  Span *left, *middle, *right, *fence;
+};
+
+CASE(FreshSpansReadAsZeroAndSaySo) {
+  SmallHeap heap;
+  Span* span = heap.allocate(5);
+  CHECK(span->zero);
+  CHECK(span->state == SpanState::kLarge);
+  for (size_t i = 0; i < bytes_of(5); ++i) CHECK_EQ(heap.address_of(span)[i], 0);
+}
+
+CASE(ReusedSpansAreNotZero) {
+  SmallHeap heap;
+  Span* span = heap.allocate(5);
+  heap.page_heap.free(span);
+  CHECK(!heap.allocate(5)->zero);
+}
+
+CASE(APartlyUsedRunIsNotZero) {
+  SmallHeap heap;
+  Span* used = heap.allocate(5);
+  heap.page_heap.free(used);
+  CHECK(!heap.allocate(10)->zero);  // its first five pages had memory
+}
+
+CASE(AllocatesFromTheBaseUpwards) {
+  SmallHeap heap;
+  PageId expected = 0;
+  for (Pages pages : {1u, 7u, 128u, 3u}) {
+    CHECK_EQ(heap.allocate(pages)->first, expected);
+    expected += pages;
+  }
+  heap.page_heap.verify();
+}
+
+CASE(SplitsTheRemainderBackIntoTheFreeSet) {
+  Neighbours n;
+  n.page_heap.free(n.middle);
+  CHECK_EQ(n.allocate(5)->first, 10u);
+  CHECK_EQ(n.allocate(15)->first, 15u);
+  n.page_heap.verify();
+}
+
+CASE(PrefersTheTightestFit) {
+  Neighbours n;
+  n.page_heap.free(n.left);
+  n.page_heap.free(n.right);
+  CHECK_EQ(n.would_get(10), 0u);
+  CHECK_EQ(n.would_get(11), 30u);
+}
+
+CASE(MergesWithLeftNeighbour) {
+  Neighbours n;
+  n.page_heap.free(n.left);
+  n.page_heap.free(n.middle);
+  CHECK_EQ(n.would_get(30), 0u);
+}
+
+CASE(MergesWithRightNeighbour) {
+  Neighbours n;
+  n.page_heap.free(n.right);
+  n.page_heap.free(n.middle);
+  CHECK_EQ(n.would_get(50), 10u);
+}
+
+CASE(MergesWithBothNeighbours) {
+  Neighbours n;
+  n.page_heap.free(n.left);
+  n.page_heap.free(n.right);
+  n.page_heap.free(n.middle);
+  CHECK_EQ(n.would_get(60), 0u);
+}
+
+CASE(MergesResidentWithReleasedPages) {
+  Neighbours n;
+  n.page_heap.free(n.left);
+  CHECK_EQ(n.page_heap.release(10), 10u);
+  n.page_heap.free(n.middle);
+  n.page_heap.verify();
+  Span* both = n.allocate(30);
+  CHECK_EQ(both->first, 0u);
+  CHECK(!both->zero);
+}
+
+CASE(TakesResidentPagesBeforeReleasedOnes) {
+  Neighbours n;
+  n.page_heap.free(n.left);
+  n.page_heap.release(10);  // the tighter fit, but it would have to be faulted in
+  n.page_heap.free(n.right);
+  CHECK_EQ(n.would_get(10), 30u);
+}
+
+CASE(TakesReleasedPagesBeforeTheArenaGrows) {
+  Neighbours n;
+  n.page_heap.free(n.left);
+  n.page_heap.release(10);
+  const Pages committed = n.arena.committed_pages();
+  Span* span = n.allocate(10);
+  CHECK_EQ(span->first, 0u);
+  CHECK(span->zero);
+  CHECK_EQ(n.arena.committed_pages(), committed);
+}
+
+CASE(GrowsByAtLeastAStep) {
+  SmallHeap heap;
+  heap.allocate(1);
+  CHECK_EQ(bytes_of(heap.arena.committed_pages()), tunable::kMinGrowthBytes);
+  CHECK_EQ(heap.page_heap.counters().commits, 1u);
+}
+
+CASE(AFreeRunAtTheEndIsAStartForGrowth) {
+  SmallHeap heap;
+  heap.allocate(200);
+  const Pages tail = heap.arena.committed_pages() - 200;
+  Span* span = heap.allocate(tail + 500);
+  CHECK_EQ(span->first, 200u);
+  CHECK_EQ(heap.arena.committed_pages(), 700u + tail);
+}
+
+CASE(HandsOutTheWholeArenaAndThenNothing) {
+  SmallHeap heap;
+  Span* all = heap.allocate(heap.arena.max_pages());
+  CHECK(heap.page_heap.allocate(1) == nullptr);
+  heap.page_heap.verify();
+  heap.page_heap.free(all);
+  CHECK_EQ(heap.allocate(heap.arena.max_pages())->first, 0u);
+}
+
+CASE(RefusesMoreThanTheArena) {
+  SmallHeap heap;
+  CHECK(heap.page_heap.allocate(heap.arena.max_pages() + 1) == nullptr);
+  CHECK(heap.page_heap.allocate(UINT32_MAX) == nullptr);
+  heap.page_heap.verify();
+}
+
+// --- alignment ------------------------------------------------------------------------------
+
+CASE(AlignsToEveryPowerOfTwoUpToTheArena) {
+  for (size_t alignment = 2 * kPageBytes; alignment <= 4 * tunable::kMiB; alignment *= 2) {
+    SmallHeap heap;
+    heap.allocate(1);
+    Span* span = heap.page_heap.allocate_aligned(3, alignment);
+    CHECK(span != nullptr);
+    CHECK_EQ(reinterpret_cast<uintptr_t>(heap.address_of(span)) % alignment, 0u);
+    CHECK_EQ(span->pages, 3u);
+    heap.page_heap.verify();
+  }
+}
+
+CASE(GivesBackBothEndsOfAnAlignedAllocation) {
+  SmallHeap heap;
+  heap.allocate(1);
+  Span* span = heap.page_heap.allocate_aligned(3, 64 * tunable::kKiB);
+  CHECK_EQ(span->first, 8u);
+  CHECK_EQ(heap.allocate(7)->first, 1u);
+  CHECK_EQ(heap.allocate(5)->first, 11u);
+  heap.page_heap.verify();
+}
+
+CASE(RefusesAnAlignmentBeyondTheArena) {
+  SmallHeap heap;
+  CHECK(heap.page_heap.allocate_aligned(1, tunable::kGiB) == nullptr);
+  CHECK(heap.page_heap.allocate_aligned(1, size_t{1} << 62) == nullptr);
+  heap.page_heap.verify();
+}
+
+// --- resizing in place ----------------------------------------------------------------------
+
+CASE(ExtendsIntoTheFreeSpanBehind) {
+  Neighbours n;
+  n.page_heap.free(n.middle);
+  CHECK(n.page_heap.extend(n.left, 25));
+  CHECK_EQ(n.left->pages, 25u);
+  n.page_heap.verify();
+  CHECK_EQ(n.would_get(5), 25u);
+}
+
+CASE(ExtendsOverAllOfTheFreeSpanBehind) {
+  Neighbours n;
+  n.page_heap.free(n.middle);
+  CHECK(n.page_heap.extend(n.left, 30));
+  n.page_heap.verify();
+  CHECK(!n.page_heap.extend(n.left, 31));
+  n.page_heap.verify();
+}
+
+CASE(DoesNotExtendIntoABlock) {
+  Neighbours n;
+  CHECK(!n.page_heap.extend(n.left, 11));
+  CHECK_EQ(n.left->pages, 10u);
+  n.page_heap.verify();
+}
+
+CASE(ExtendsAtTheEndByGrowingTheArena) {
+  SmallHeap heap;
+  Span* span = heap.allocate(10);
+  CHECK(heap.page_heap.extend(span, 1500));
+  CHECK_EQ(span->pages, 1500u);
+  heap.page_heap.verify();
+  CHECK(!heap.page_heap.extend(span, heap.arena.max_pages() + 1));
+  CHECK(heap.page_heap.extend(span, heap.arena.max_pages()));
+  CHECK(!heap.page_heap.extend(span, heap.arena.max_pages() + 1));
+  heap.page_heap.verify();
+}
+
+CASE(ShrinkingFreesTheTail) {
+  Neighbours n;
+  n.page_heap.shrink(n.middle, 5);
+  CHECK_EQ(n.middle->pages, 5u);
+  n.page_heap.verify();
+  CHECK_EQ(n.would_get(15), 15u);
+}
+
+CASE(AShrunkTailMergesWithWhatLiesBehind) {
+  Neighbours n;
+  n.page_heap.free(n.right);
+  n.page_heap.shrink(n.middle, 5);
+  CHECK_EQ(n.would_get(45), 15u);
+}
+
+// --- small spans ----------------------------------------------------------------------------
+
+CASE(ASmallSpanIsFoundFromEachOfItsPages) {
+  SmallHeap heap;
+  Span* span = heap.allocate(4);
+  heap.page_heap.make_small(span, 12);
+  for (PageId page = span->first; page < span->end(); ++page) {
+    CHECK(heap.arena.span_of(page) == span);
+    CHECK_EQ(heap.arena.class_of(page), 12);
+  }
+  heap.page_heap.verify();
+}
+
+CASE(AFreedSmallSpanHasNoClassAnyMore) {
+  SmallHeap heap;
+  Span* span = heap.allocate(4);
+  heap.page_heap.make_small(span, 12);
+  heap.page_heap.free(span);
+  for (PageId page = 0; page < 4; ++page) CHECK_EQ(heap.arena.class_of(page), kLargeClass);
+  heap.page_heap.verify();
+}
+
+// --- moved blocks ---------------------------------------------------------------------------
+
+CASE(ABlockWhosePagesMovedAwayIsFreeAndReleased) {
+  SmallHeap heap;
+  Span* span = heap.allocate(10);
+  const Pages resident = heap.page_heap.resident_pages();
+  heap.page_heap.free(span, true);
+  CHECK_EQ(heap.page_heap.resident_pages(), resident - 10);
+  heap.page_heap.verify();
+  CHECK(heap.allocate(10)->zero);
+}
+
+CASE(ARemappedBlockGetsAFreshMappingWhenFreed) {
+  SmallHeap heap;
+  Span* span = heap.allocate(10);
+  span->remapped = true;
+  memset(heap.address_of(span), 1, bytes_of(10));
+  const Range range{heap.address_of(span), bytes_of(10)};
+  heap.page_heap.free(span);
+  CHECK(heap.os.refreshed() == std::vector{range});
+  heap.page_heap.verify();
+  Span* again = heap.allocate(10);
+  CHECK(again->zero);
+  CHECK_EQ(heap.address_of(again)[0], 0);
+}
+
+CASE(ShrinkingARemappedBlockRefreshesItsTailOnly) {
+  SmallHeap heap;
+  Span* span = heap.allocate(10);
+  span->remapped = true;
+  memset(heap.address_of(span), 1, bytes_of(10));
+  heap.page_heap.shrink(span, 4);
+  CHECK(heap.os.refreshed() == (std::vector{Range{heap.arena.address_of(4), bytes_of(6)}}));
+  CHECK_EQ(heap.address_of(span)[bytes_of(4) - 1], 1);
+  heap.page_heap.verify();
+}
+
+// --- misuse and damage ----------------------------------------------------------------------
+
+CASE(FreeingAFreeSpanStops) {
+  CHECK(contains(last_words_of([] {
+                   SmallHeap heap;
+                   Span* span = heap.allocate(10);
+                   heap.page_heap.free(span);
+                   heap.page_heap.free(span);
+                 }),
+                 "internal check failed"));
+}
+
+CASE(VerifyNoticesACountThatIsWrong) {
+  CHECK(contains(last_words_of([] {
+                   SmallHeap heap;
+                   heap.page_heap.free(heap.allocate(10));
+                   heap.arena.set_released(3, 1, true);
+                   heap.page_heap.verify();
+                 }),
+                 "released == span->released"));
+}
+
+CASE(VerifyNoticesATableEntryThatIsWrong) {
+  CHECK(contains(last_words_of([] {
+                   SmallHeap heap;
+                   Span* span = heap.allocate(10);
+                   heap.arena.set_span(span->end() - 1, nullptr);
+                   heap.page_heap.verify();
+                 }),
+                 "internal check failed"));
+}
+
+}  // namespace
+}  // namespace tri::testing

@@ -1,0 +1,119 @@
+// The real operating system behind platform/os.h keeps the contract that the layers build on.
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "engine/base/bits.h"
+#include "engine/platform/os.h"
+#include "tests/engine/support/expect.h"
+#include "tests/support/cases.h"
+
+namespace tri::platform {
+namespace {
+
+constexpr size_t kMiB = 1 << 20;
+
+struct Reservation {
+  explicit Reservation(size_t size) : bytes(size) {
+    begin = static_cast<char*>(linux_os().reserve(size, 2 * kMiB));
+    CHECK(begin != nullptr);
+  }
+  ~Reservation() { linux_os().unreserve(begin, bytes); }
+  Reservation(const Reservation&) = delete;
+  Reservation& operator=(const Reservation&) = delete;
+  char* begin;
+  size_t bytes;
+};
+
+bool is_resident(const char* page) {
+  unsigned char state = 0;
+  CHECK(mincore(const_cast<char*>(page), 1, &state) == 0);
+  return (state & 1) != 0;
+}
+
+CASE(ReservesAtTheAlignmentAskedFor) {
+  for (size_t alignment = 64 * 1024; alignment <= 64 * kMiB; alignment *= 4) {
+    void* range = linux_os().reserve(4 * kMiB, alignment);
+    CHECK_EQ(reinterpret_cast<uintptr_t>(range) % alignment, 0u);
+    linux_os().unreserve(range, 4 * kMiB);
+  }
+}
+
+CASE(RefusesWhatNoAddressSpaceHolds) {
+  CHECK(linux_os().reserve(size_t{1} << 60, 4096) == nullptr);
+}
+
+CASE(CommittedMemoryReadsAsZero) {
+  const Reservation range(4 * kMiB);
+  CHECK(linux_os().commit(range.begin, kMiB));
+  CHECK_EQ(range.begin[0], 0);
+  range.begin[kMiB - 1] = 1;
+}
+
+CASE(ReleasedMemoryIsGoneAndReadsAsZero) {
+  const Reservation range(4 * kMiB);
+  CHECK(linux_os().commit(range.begin, kMiB));
+  memset(range.begin, 1, kMiB);
+  linux_os().release(range.begin, kMiB);
+  CHECK(!is_resident(range.begin));
+  CHECK_EQ(range.begin[4096], 0);
+}
+
+CASE(RemapMovesThePagesAndLeavesZeroes) {
+  const Reservation range(4 * kMiB);
+  CHECK(linux_os().commit(range.begin, 4 * kMiB));
+  char* const to = range.begin + 2 * kMiB;
+  memset(range.begin, 7, kMiB);
+  memset(to, 9, kMiB);
+  if (!linux_os().remap(range.begin, to, kMiB)) return;  // Linux before 5.7: the caller copies
+  CHECK_EQ(to[0], 7);
+  CHECK_EQ(to[kMiB - 1], 7);
+  CHECK_EQ(range.begin[0], 0);
+  range.begin[0] = 1;  // and is still usable
+}
+
+CASE(RefreshGivesAFreshUsableMapping) {
+  const Reservation range(4 * kMiB);
+  CHECK(linux_os().commit(range.begin, kMiB));
+  memset(range.begin, 7, kMiB);
+  linux_os().refresh(range.begin, kMiB);
+  CHECK(!is_resident(range.begin));
+  CHECK_EQ(range.begin[0], 0);
+  range.begin[0] = 1;
+}
+
+CASE(UnreservedCommitNeverTakesSomebodyElsesAddresses) {
+  const Reservation range(4 * kMiB);
+  CHECK(linux_os().commit(range.begin, kMiB));
+  range.begin[0] = 42;
+  CHECK(!linux_os().commit_unreserved(range.begin, kMiB));
+  CHECK_EQ(range.begin[0], 42);
+}
+
+CASE(TheClockDoesNotGoBack) {
+  uint64_t before = linux_os().now_ms();
+  for (int i = 0; i < 1000; ++i) {
+    const uint64_t now = linux_os().now_ms();
+    CHECK_GE(now, before);
+    before = now;
+  }
+}
+
+CASE(ThePageSizeIsTheMachines) {
+  CHECK_EQ(linux_os().page_bytes, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+}
+
+CASE(TheAddressSpaceLimitIsTheProcesss) {
+  rlimit limit;
+  CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
+  CHECK_EQ(address_space_limit(), limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limit.rlim_cur);
+}
+
+CASE(ACallThatFailsLeavesErrnoAlone) {
+  errno = 4711;
+  CHECK(linux_os().reserve(size_t{1} << 60, 4096) == nullptr);
+  linux_os().release(reinterpret_cast<void*>(uintptr_t{4096}), 4096);
+  CHECK_EQ(errno, 4711);
+}
+
+}  // namespace
+}  // namespace tri::platform

@@ -1,0 +1,104 @@
+// The operating system of the tests: real memory under it, but it fails on command, refuses large
+// ranges, pretends to have larger pages, keeps a diary, and has a clock that the test turns.
+//
+// It also holds the engine to the contract that the real one enforces only on machines with such
+// pages: every range it is given begins and ends on a hardware page.
+//
+// The engine's table has no room for a context, so there is one FakeOs at a time.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "engine/platform/os.h"
+
+namespace tri::testing {
+
+struct Range {
+  char* begin;
+  size_t bytes;
+  bool operator==(const Range&) const = default;
+};
+
+class FakeOs {
+ public:
+  explicit FakeOs(size_t page_bytes = 4096);
+  ~FakeOs();
+  FakeOs(const FakeOs&) = delete;
+  FakeOs& operator=(const FakeOs&) = delete;
+
+  const platform::Os& table() const { return table_; }
+  // Makes this the system of engines that ask for the real one: of the malloc front end.
+  void replace_the_real_one();
+
+  // --- failure. Calls that may fail are reserve, commit, commit_unreserved and remap. ---------
+  // Of those, the `n`-th from now on fails (1: the next one), and only that one.
+  void fail_call(uint64_t n) { failing_call_ = fallible_calls_ + n; }
+  // From now on every one fails, until `recover`.
+  void fail_every_call() { failing_ = true; }
+  void recover() {
+    failing_ = false;
+    failing_call_ = 0;
+  }
+  uint64_t fallible_calls() const { return fallible_calls_; }
+  // reserve() refuses more than this.
+  void refuse_ranges_above(size_t bytes) { largest_range_ = bytes; }
+
+  // Runs once, inside the next commit: what other threads do while somebody waits for the system.
+  void during_next_commit(std::function<void()> action) { during_commit_ = std::move(action); }
+
+  // --- the clock ------------------------------------------------------------------------------
+  void advance_ms(uint64_t ms) { now_ms_ += ms; }
+  uint64_t now_ms() const { return now_ms_; }
+
+  // --- the diary ------------------------------------------------------------------------------
+  const std::vector<Range>& reserved() const { return reserved_; }
+  // Since the last call of take_released(): what was given back, in order.
+  std::vector<Range> take_released();
+  const std::vector<Range>& refreshed() const { return refreshed_; }
+  uint64_t remaps() const { return remaps_; }
+  // The most mappings that the source of one remap has lain in. Before Linux 6.17 the kernel moves
+  // pages of one mapping only, and it finds that out after it has dropped the target.
+  unsigned most_mappings_remapped() const { return most_mappings_remapped_; }
+  size_t committed_bytes() const { return committed_bytes_; }
+  // release() is noted but not done: for tests that look only at the books.
+  void keep_memory_on_release() { releases_memory_ = false; }
+
+ private:
+  bool next_call_fails();
+  void check_aligned(const void* range, size_t bytes) const;
+
+  static void* reserve(size_t bytes, size_t alignment);
+  static void unreserve(void* range, size_t bytes);
+  static bool commit(void* range, size_t bytes);
+  static bool commit_unreserved(void* range, size_t bytes);
+  static void release(void* range, size_t bytes);
+  static bool remap(void* from, void* to, size_t bytes);
+  static void refresh(void* range, size_t bytes);
+  static void label(void* range, size_t bytes, const char* name);
+  static uint64_t now();
+
+  static FakeOs* current_;
+
+  const platform::Os real_;
+  platform::Os table_;
+  std::mutex mutex_;  // the lists: release() comes from several threads
+  std::vector<Range> reserved_, mapped_, released_, refreshed_;
+  std::atomic<uint64_t> fallible_calls_{0};
+  uint64_t failing_call_ = 0;
+  bool failing_ = false;
+  std::function<void()> during_commit_;
+  bool releases_memory_ = true;
+  uint64_t remaps_ = 0;
+  unsigned most_mappings_remapped_ = 0;
+  size_t largest_range_ = SIZE_MAX;
+  std::atomic<size_t> committed_bytes_{0};
+  std::atomic<uint64_t> now_ms_{1000};
+};
+
+}  // namespace tri::testing
