@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,14 @@ def no_core_dumps() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_CORE, (0, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_CORE, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM to pytest unwinds it as Ctrl-C does, so that the program under test ends with it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
