@@ -19,6 +19,8 @@ inline constexpr size_t kTiB = 1024 * kGiB;
 // committed. 1 TiB is 1/128 of a 47-bit address space and more memory than a process will have.
 // Override: TRIMALLOC_ARENA.
 inline constexpr size_t kArenaBytes = kTiB;
+// Page numbers are 32 bits; half of that leaves room for sums of two.
+inline constexpr size_t kMaxArenaBytes = 16 * kTiB;
 // Below this the range is useless; start-up fails and libc is told there is no memory.
 inline constexpr size_t kMinArenaBytes = 16 * kMiB;
 // The arena grows by 1/8 of itself, within these bounds: few system calls for large heaps, little
@@ -87,6 +89,15 @@ inline constexpr size_t kScavengeFromBytes = 512 * kKiB;
 // The background thread does not come back for this long after a fork, so that CPython's check for
 // threads right after fork (Modules/posixmodule.c, warn_about_fork_with_threads) finds none.
 inline constexpr uint32_t kAfterForkMs = 200;
+// At most this much is given back in one system call, so that a fork that waits for it waits for a
+// few milliseconds.
+inline constexpr size_t kReleaseStepBytes = 32 * kMiB;
+// From here on a run is given back by a fresh mapping: that also ends what the program has asked of
+// it, as NumPy asks for huge pages under arrays from 4 MiB on.
+inline constexpr size_t kRefreshBytes = 4 * kMiB;
+// Before a fork up to this much is given back, because the background thread will not be there for
+// a while to do it; and the child's page tables are the smaller for it.
+inline constexpr size_t kForkReleaseBytes = 512 * kMiB;
 // Stack of the background thread: it calls nothing deep.
 inline constexpr size_t kBackgroundStackBytes = 256 * kKiB;
 

@@ -59,7 +59,7 @@ void* CacheTier::allocate_slow(ThreadState& state, SizeClass size_class, size_t 
   const Guard guard(cache->lock);
   state.active.store(cache, std::memory_order_relaxed);
   if (cache->count(size_class) == 0) refill(*cache, size_class);
-  if (++cache->slow_calls % tunable::kSweepPeriod == 0) sweep(*cache);
+  look_over(*cache);
   if (void* object = cache->pop(size_class)) return object;
   // The budget leaves no room for even one, or there is no memory.
   void* object = nullptr;
@@ -76,8 +76,14 @@ void CacheTier::deallocate_slow(ThreadState& state, SizeClass size_class, void* 
   state.active.store(cache, std::memory_order_relaxed);
   if (cache->push(size_class, object)) return;
   make_room(*cache, size_class);
-  if (++cache->slow_calls % tunable::kSweepPeriod == 0) sweep(*cache);
+  look_over(*cache);
   if (!cache->push(size_class, object)) give_to_spans(size_class, &object, 1);
+}
+
+// Now and then: the cache is made to fit how it is used.
+void CacheTier::look_over(ThreadCache& cache) {
+  if (++cache.slow_calls % tunable::kSweepPeriod == 0) sweep(cache);
+  if (starving_.load(std::memory_order_relaxed)) give_up_share(cache);
 }
 
 // --- a bin's size ---------------------------------------------------------------------------
@@ -201,6 +207,14 @@ void CacheTier::sweep(ThreadCache& cache) {
   }
 }
 
+// Another thread was refused room: whoever holds more than an equal share halves every class.
+void CacheTier::give_up_share(ThreadCache& cache) {
+  if (cache.claimed_bytes <= budget() / std::max(cache_count(), 1u)) return;
+  starving_.store(false, std::memory_order_relaxed);
+  for (unsigned i = 1; i < kSizeClasses; ++i) cache.bins[i].events = 0;
+  sweep(cache);
+}
+
 // Straight to the spans: what an idle or ending thread leaves is nobody's next.
 void CacheTier::flush_all(ThreadCache& cache) {
   for (unsigned i = 1; i < kSizeClasses; ++i) {
@@ -221,6 +235,7 @@ bool CacheTier::claim(ThreadCache& cache, size_t bytes) {
   constexpr size_t kAlways = 64 * tunable::kKiB;
   if (before + bytes > budget() && cache.claimed_bytes + bytes > kAlways) {
     claimed_.fetch_sub(bytes, std::memory_order_relaxed);
+    starving_.store(true, std::memory_order_relaxed);
     return false;
   }
   cache.claimed_bytes += bytes;
@@ -292,29 +307,44 @@ void CacheTier::flush(ThreadState& state) {
 bool CacheTier::try_drain(ThreadCache& cache) {
   if (!cache.lock.try_acquire()) return false;
   cache.home->active.store(&g_empty_cache, std::memory_order_seq_cst);
-  const bool quiescent = platform::was_in_system_call(cache.thread_id);
-  if (quiescent) {
+  const platform::Sleep sleep = platform::look_at_thread(cache.thread_id);
+  if (sleep == platform::Sleep::kInSystemCall) {
     flush_all(cache);
     idle_drains_.fetch_add(1, std::memory_order_relaxed);
   }
+  cache.unreadable = sleep == platform::Sleep::kUnknown;
   cache.lock.release();
-  return quiescent;
+  return sleep == platform::Sleep::kInSystemCall;
 }
 
 unsigned CacheTier::drain_idle(uint64_t now_ms, uint32_t idle_ms) {
+  unsigned holding = 0;
+  bool more = true;
+  while (more) holding = drain_some(now_ms, idle_ms, &more);
+  return holding;
+}
+
+// A few at a time, because threads that begin or end wait for the registry's lock meanwhile.
+unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more) {
+  constexpr unsigned kAtOnce = 16;
   const Guard guard(registry_lock_);
   unsigned holding = 0;
+  unsigned drained = 0;
   for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {
-    if (cache->claimed_bytes == 0) continue;  // read without the lock: only a hint
+    // Read without the lock: only a hint.
+    if (cache->claimed_bytes == 0 || cache->unreadable) continue;
     const uint64_t cpu_ns = platform::thread_cpu_ns(cache->thread_id);
-    if (cpu_ns != cache->cpu_ns || cpu_ns == 0) {
+    if (cpu_ns != cache->cpu_ns) {
       cache->cpu_ns = cpu_ns;
       cache->unchanged_since_ms = now_ms;
-      ++holding;
-    } else if (now_ms - cache->unchanged_since_ms < idle_ms || !try_drain(*cache)) {
-      ++holding;
+    }
+    if (now_ms - cache->unchanged_since_ms < idle_ms || drained == kAtOnce || !try_drain(*cache)) {
+      holding += cache->unreadable ? 0 : 1;
+    } else {
+      ++drained;
     }
   }
+  *more = drained == kAtOnce;
   return holding;
 }
 
@@ -334,7 +364,8 @@ bool CacheTier::trim_transfer(bool everything) {
 
 void CacheTier::count_cached(uint64_t* per_class) {
   const Guard guard(registry_lock_);
-  for (const ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {
+  for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {
+    const Guard cache_guard(cache->lock);
     for (unsigned i = 1; i < kSizeClasses; ++i) per_class[i] += cache->count(i);
   }
 }
@@ -382,8 +413,10 @@ void CacheTier::reset_in_child(ThreadState& state) {
 // --- verify ---------------------------------------------------------------------------------
 
 void CacheTier::verify() {
+  lock_all();
   page_heap_.verify();
   for (unsigned i = 1; i < kSizeClasses; ++i) central_[i].verify(page_heap_.arena());
+  unlock_all();
 }
 
 }  // namespace tri

@@ -49,8 +49,9 @@ class CacheTier {
   // Empties the calling thread's cache; it fills again by use.
   void flush(ThreadState& state);
 
-  // Empties caches of threads that used no CPU for `idle_ms`. Returns how many threads' caches
-  // still hold something.
+  // Empties caches of threads that used no CPU for `idle_ms`. Returns how many threads are not idle
+  // yet and hold something. Called often enough to notice: a thread is idle when its CPU time has
+  // not changed between two calls that far apart.
   unsigned drain_idle(uint64_t now_ms, uint32_t idle_ms);
   // Gives what lay unused in the transfer caches since the last call, or all of it, to the spans.
   // Returns whether any transfer cache still holds something.
@@ -86,12 +87,15 @@ class CacheTier {
   bool set_max(ThreadCache& cache, SizeClass size_class, uint32_t max);
   void flush_oldest(ThreadCache& cache, SizeClass size_class, uint32_t count);
   void flush_all(ThreadCache& cache);
+  void look_over(ThreadCache& cache);
   void sweep(ThreadCache& cache);
   void give_down(SizeClass size_class, void** objects, uint32_t count);
   void give_to_spans(SizeClass size_class, void** objects, uint32_t count);
   bool claim(ThreadCache& cache, size_t bytes);
   void unclaim(ThreadCache& cache, size_t bytes);
   bool try_drain(ThreadCache& cache);
+  unsigned drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more);
+  void give_up_share(ThreadCache& cache);
   void** allocate_slots(uint32_t room);
   void deallocate_slots(void** slots, uint32_t room);
 
@@ -100,6 +104,9 @@ class CacheTier {
   MisuseHandler on_misuse_ = nullptr;
   std::atomic<size_t> budget_{tunable::kThreadCacheBudgetBytes};
   std::atomic<size_t> claimed_{0};
+  // Some thread was refused room. Threads that hold more than their share give half of it up at
+  // their next slow call; the flag goes when nobody is refused any more.
+  std::atomic<bool> starving_{false};
   CentralFreeList central_[kSizeClasses];
   TransferCache transfer_[kSizeClasses];
   CacheCounters counters_[kSizeClasses];

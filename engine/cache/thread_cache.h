@@ -17,8 +17,9 @@
 //     in a system call. If so, no fast path is under way (they make none) and the next one will
 //     find the empty cache and enter the slow path, where `lock` makes it wait. If not, the
 //     scavenger leaves; the owner's next slow path makes its cache active again.
-//   A signal handler that interrupts malloc between two instructions and then sleeps for longer
-//   than the idle time inside a system call would break this; so would it break every lock of libc.
+//   One thing breaks this: a signal handler that interrupts malloc between two of its instructions
+//   and then sleeps inside a system call for longer than the idle time. That is why no caller
+//   drains threads that have not been idle for TRIMALLOC_IDLE_DRAIN_MS, not even release().
 #pragma once
 
 #include <atomic>
@@ -90,6 +91,7 @@ struct ThreadCache {
   // The scavenger's notes on the owner.
   uint64_t cpu_ns = 0;
   uint64_t unchanged_since_ms = 0;
+  bool unreadable = false;  // the kernel does not tell whether the owner sleeps
 };
 
 // All that is thread-local: 16 bytes.

@@ -146,8 +146,7 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
 
 // --- verify ---------------------------------------------------------------------------------
 
-void CentralFreeList::verify(const Arena& arena) {
-  const Guard guard(lock_);
+void CentralFreeList::verify(const Arena& arena) const {
   uint64_t spans = 0;
   uint64_t live = 0;
   for (PageId page = 0; page < arena.committed_pages();) {

@@ -45,8 +45,9 @@ class CentralFreeList {
   const CentralCounters& counters() const { return counters_; }
   platform::Lock& lock() { return lock_; }
 
-  // Checks buckets, counts and bits against each other. Takes the lock.
-  void verify(const Arena& arena);
+  // Checks counts and bits against each other. Nobody else may be in this or a higher tier
+  // meanwhile.
+  void verify(const Arena& arena) const;
 
  private:
   static constexpr unsigned kBuckets = 8;

@@ -45,10 +45,13 @@ void take_out_of_environment() {
   }
 }
 
-// 101 is the first priority that the implementation does not keep for itself: before the program's
-// own constructors.
-[[gnu::constructor(101)]] void begin() {
+// The library is linked with -z initfirst: its constructor runs before every other, libc's own
+// included, so that its fork handlers are registered first and Python's allocators set before anybody
+// can ask for them. libc's `environ` is not there yet; the loader passes the environment along.
+[[gnu::constructor(101)]] void begin(int, char**, char** environment) {
+  if (environ == nullptr) environ = environment;
   read_settings_from_environment(true);
+  remember_stderr();
   settle_in();
   apply_limits();
   hook_python(static_cast<Mode>(g_settings.mode.load()));

@@ -84,6 +84,7 @@ bool Arena::start(const platform::Os& os, size_t bytes, size_t address_space_lim
   os_ = &os;
   reserved_ = address_space_limit == SIZE_MAX;
   if (!reserved_) bytes = std::min(bytes, address_space_limit);
+  bytes = std::min(bytes, tunable::kMaxArenaBytes);
   bytes = std::max(round_up(bytes, kBaseAlignment), tunable::kMinArenaBytes);
   while (!try_place(bytes, reserved_)) {
     if (bytes <= tunable::kMinArenaBytes) return false;
@@ -118,6 +119,15 @@ bool Arena::grow(Pages pages) {
   committed_pages_.store(after, std::memory_order_relaxed);
   __atomic_store_n(&lookup_.granules, bytes_of(after) / kGranuleBytes, __ATOMIC_RELAXED);
   return true;
+}
+
+void Arena::drop_reservation() {
+  if (!reserved_) return;
+  for (GrowingRegion* region :
+       {&metadata_, &span_table_, &class_table_, &page_bit_table_, &bitmap_, &pages_}) {
+    region->unreserve_rest(*os_);
+  }
+  reserved_ = false;
 }
 
 void* Arena::allocate_metadata(size_t bytes) {

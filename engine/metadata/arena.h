@@ -54,6 +54,11 @@ class GrowingRegion {
   }
   // Makes the first `bytes`, counted from the end it grows from, usable. False when refused.
   bool grow_to(size_t bytes, const platform::Os& os, bool reserved);
+  // Gives the part that is not committed back to the OS.
+  void unreserve_rest(const platform::Os& os) {
+    char* from = direction_ == Direction::kUp ? begin_ + used_ : begin_;
+    if (used_ != reserved_bytes()) os.unreserve(from, reserved_bytes() - used_);
+  }
   char* begin() const { return begin_; }
   char* end() const { return end_; }
   size_t committed_bytes() const { return used_; }
@@ -96,6 +101,13 @@ class Arena {
   // Makes `pages` more pages usable; they read as zero and their page bits say so. False when the
   // OS or the range refuses. Caller holds the page heap's lock.
   bool grow(Pages pages);
+
+  // Gives up the addresses that are not in use yet, so that they do not count against a limit on
+  // the address space that the program is about to set. Later growth maps them piece by piece.
+  // Caller holds the page heap's lock and the metadata lock.
+  void drop_reservation();
+  // Whether the addresses behind any usable page are mapped too.
+  bool reserved() const { return reserved_; }
 
   // Metadata: never given back to the OS, zeroed. nullptr when the OS refuses. Takes lock rank
   // kMetadata.

@@ -5,8 +5,14 @@
 namespace tri {
 namespace {
 
-// Fibonacci hashing: neighbouring pages get unrelated priorities.
-uint32_t priority(const Span* span) { return span->first * 2654435769u; }
+// A hash in which every bit of the page number moves every bit of the result (the finaliser of
+// MurmurHash3): any regular spacing of spans would make a chain out of a lesser one.
+uint32_t priority(const Span* span) {
+  uint32_t hash = span->first;
+  hash = (hash ^ (hash >> 16)) * 0x85ebca6bu;
+  hash = (hash ^ (hash >> 13)) * 0xc2b2ae35u;
+  return hash ^ (hash >> 16);
+}
 
 bool before(const Span* a, const Span* b) {
   return a->pages != b->pages ? a->pages < b->pages : a->first < b->first;

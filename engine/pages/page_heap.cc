@@ -19,6 +19,23 @@ Span* PageHeap::allocate(Pages pages, size_t requested) {
   return span == nullptr ? nullptr : carve(span, 0, pages, 0, requested);
 }
 
+Span* PageHeap::allocate_for_zeroing(Pages pages, size_t requested) {
+  make_room(pages);
+  const Guard guard(lock_);
+  Span* span = take_best_fit(pages);
+  if (span == nullptr) return nullptr;
+  keep_bits_ = true;
+  span = carve(span, 0, pages, 0, requested);
+  keep_bits_ = false;
+  return span;
+}
+
+void PageHeap::finish_zeroing(Span* span) {
+  const Guard guard(lock_);
+  arena_.set_released(span->first, span->pages, false);
+  span->zeroing = false;
+}
+
 Span* PageHeap::allocate_aligned(Pages pages, size_t alignment, size_t requested) {
   const size_t slack = (alignment >> kPageShift) - 1;
   if (slack + pages > arena_.max_pages()) return nullptr;
@@ -86,7 +103,8 @@ Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom, siz
       span->released == span->pages ? pages : arena_.count_released(first, pages);
   Span* front_span = nullptr;
   Span* tail_span = nullptr;
-  bool possible = admit(was_released);
+  // The span is out of the sets, so its own resident pages are not counted now.
+  bool possible = admit(size_t{resident_pages()} + (span->pages - span->released) + was_released);
   if (possible && offset != 0) {
     front_span = new_span(span->first, offset, arena_.count_released(span->first, offset));
     possible = front_span != nullptr;
@@ -98,7 +116,7 @@ Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom, siz
     possible = tail_span != nullptr;
   }
   if (!possible) {
-    if (front_span != nullptr) spans_.destroy(front_span);
+    if (front_span != nullptr) destroy(front_span);
     insert_free(span);
     return nullptr;
   }
@@ -113,6 +131,7 @@ Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom, siz
   span->size_class = kLargeClass;
   span->zero = was_released == pages;
   span->remapped = span->grown = false;
+  span->zeroing = keep_bits_;
   span->live = 0;
   span->requested = requested;
   index(span);
@@ -127,7 +146,7 @@ Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom, siz
 
 // The pages from `first` on are the program's now and count as resident.
 void PageHeap::note_allocation(PageId first, Pages pages, Pages newly_resident) {
-  if (newly_resident != 0) arena_.set_released(first, pages, false);
+  if (newly_resident != 0 && !keep_bits_) arena_.set_released(first, pages, false);
   counters_.refaulted_pages += newly_resident;
   counters_.peak_resident = std::max(counters_.peak_resident, resident_pages());
   low_water_ = std::min(low_water_, counters_.free_resident);
@@ -146,7 +165,7 @@ bool PageHeap::grow(Pages pages) {
   if (!arena_.grow(span->pages)) {
     span->pages = needed;  // less than we like, but enough
     if (needed == 0 || !arena_.grow(needed)) {
-      spans_.destroy(span);
+      destroy(span);
       return false;
     }
   }
@@ -162,6 +181,7 @@ void PageHeap::set_limit(size_t hard_bytes, size_t soft_bytes) {
   const Guard guard(lock_);
   hard_limit_ = static_cast<Pages>(std::min<size_t>(hard_bytes >> kPageShift, UINT32_MAX));
   soft_limit_ = static_cast<Pages>(std::min<size_t>(soft_bytes >> kPageShift, UINT32_MAX));
+  if (hard_limit_ != 0) soft_limit_ = std::min(soft_limit_, hard_limit_);
   over_soft_.store(false, std::memory_order_relaxed);
 }
 
@@ -173,9 +193,9 @@ void PageHeap::make_room(Pages pages) {
     release(static_cast<Pages>(std::min<size_t>(after - soft_limit_, UINT32_MAX)));
 }
 
-bool PageHeap::admit(Pages newly_resident) {
+// Whether the arena may have that many resident pages; notes when it comes to the soft limit.
+bool PageHeap::admit(size_t after) {
   if (soft_limit_ == 0) return true;
-  const size_t after = size_t{resident_pages()} + newly_resident;
   // Leaving the zone takes 1/16 less, so that hovering at its edge is one event.
   if (after > soft_limit_ && !over_soft_.load(std::memory_order_relaxed)) {
     over_soft_.store(true, std::memory_order_relaxed);
@@ -194,8 +214,7 @@ bool PageHeap::admit(Pages newly_resident) {
 // --- freeing --------------------------------------------------------------------------------
 
 void PageHeap::free(Span* span, bool emptied) {
-  if (span->remapped) drop_mapping(span->first, span->pages);
-  emptied = emptied || span->remapped;
+  if (span->remapped) emptied = drop_mapping(span->first, span->pages);
   const Guard guard(lock_);
   if (span->state == SpanState::kSmall) {
     arena_.set_class(span->first, span->pages, kLargeClass);
@@ -219,9 +238,9 @@ void PageHeap::free(Span* span, bool emptied) {
 }
 
 // A fresh mapping in place of one that realloc moved here: one mapping again with its neighbours.
-// The pages belong to the caller alone, so no lock is needed.
-void PageHeap::drop_mapping(PageId first, Pages pages) {
-  arena_.os().refresh(arena_.address_of(first), bytes_of(pages));
+// The pages belong to the caller alone, so no lock is needed. False when they keep their memory.
+bool PageHeap::drop_mapping(PageId first, Pages pages) {
+  return arena_.os().refresh(arena_.address_of(first), bytes_of(pages));
 }
 
 bool PageHeap::extend(Span* span, Pages pages) {
@@ -242,14 +261,14 @@ bool PageHeap::extend(Span* span, Pages pages) {
   const Pages from_headroom = std::min(needed, span->headroom);
   const Pages from_next = needed - from_headroom;
   const Pages was_released = arena_.count_released(span->end(), needed);
-  if (!admit(was_released)) return false;
+  if (!admit(size_t{resident_pages()} + was_released)) return false;
   if (from_next != 0) {
     remove_free(next);
     next->released -= arena_.count_released(next->first, from_next);
     next->first += from_next;
     next->pages -= from_next;
     if (next->pages == 0) {
-      spans_.destroy(next);
+      destroy(next);
     } else {
       insert_free(next);
     }
@@ -266,11 +285,11 @@ bool PageHeap::extend(Span* span, Pages pages) {
 
 void PageHeap::shrink(Span* span, Pages pages) {
   const Pages tail = span->pages - pages;
-  if (span->remapped) drop_mapping(span->first + pages, tail);
+  const bool emptied = span->remapped && drop_mapping(span->first + pages, tail);
   const Guard guard(lock_);
   Span* freed = new_span(span->first + pages, tail + span->headroom, span->headroom);
   if (freed == nullptr) return;
-  if (span->remapped) {
+  if (emptied) {
     arena_.set_released(freed->first, tail, true);
     freed->released += tail;
   }
@@ -311,6 +330,13 @@ Span* PageHeap::new_span(PageId first, Pages pages, Pages released) {
   span->pages = pages;
   span->released = released;
   return span;
+}
+
+// A structure that is no span any more must not look like one to whoever follows a stale entry of
+// the span table.
+void PageHeap::destroy(Span* span) {
+  span->pages = 0;
+  spans_.destroy(span);
 }
 
 // The first and the last page lead to the span; that is all that coalescing needs.
@@ -359,7 +385,7 @@ void PageHeap::merge_and_insert(Span* span) {
     span->first = std::min(span->first, neighbour->first);
     span->pages += neighbour->pages;
     span->released += neighbour->released;
-    spans_.destroy(neighbour);
+    destroy(neighbour);
   };
   if (span->first != 0) {
     if (Span* left = free_span_at(span->first - 1)) absorb(left);
@@ -392,9 +418,10 @@ Pages PageHeap::resident_range(const Span* span, Pages wanted, PageId* first) co
   return end - from;
 }
 
-size_t PageHeap::release(Pages pages) {
+size_t PageHeap::release(Pages pages, bool (*go_on)()) {
+  constexpr size_t kStep = tunable::kReleaseStepBytes >> kPageShift;
   size_t total = 0;
-  while (total < pages) {
+  while (total < pages && (go_on == nullptr || go_on())) {
     lock_.acquire();
     Span* span = resident_.largest();
     if (span == nullptr) {
@@ -402,23 +429,32 @@ size_t PageHeap::release(Pages pages) {
       break;
     }
     PageId first = 0;
-    const Pages count = resident_range(span, static_cast<Pages>(pages - total), &first);
+    const auto wanted = static_cast<Pages>(std::min(pages - total, kStep));
+    const Pages count = resident_range(span, wanted, &first);
     const Pages resident = count - arena_.count_released(first, count);
     remove_free(span);
     span->state = SpanState::kReleasing;
     ++releasing_;
+    releasing_resident_ += span->pages - span->released;
     lock_.release();
 
-    arena_.os().release(arena_.address_of(first), bytes_of(count));
+    char* const begin = arena_.address_of(first);
+    const bool given = bytes_of(count) >= tunable::kRefreshBytes
+                           ? arena_.os().refresh(begin, bytes_of(count))
+                           : arena_.os().release(begin, bytes_of(count));
 
     lock_.acquire();
-    arena_.set_released(first, count, true);
-    span->released += resident;
+    releasing_resident_ -= span->pages - span->released;
     --releasing_;
-    ++counters_.releases;
-    counters_.released_pages += resident;
+    if (given) {
+      arena_.set_released(first, count, true);
+      span->released += resident;
+      ++counters_.releases;
+      counters_.released_pages += resident;
+    }
     merge_and_insert(span);
     lock_.release();
+    if (!given) break;  // locked memory stays
     total += resident;
   }
   return total;
@@ -468,7 +504,7 @@ void PageHeap::verify() {
         seen.small_in_use += span->pages;
         break;
       case SpanState::kLarge:
-        TRI_CHECK_EQ(released, 0u);
+        TRI_CHECK(released == 0 || span->zeroing);
         TRI_CHECK_EQ(arena_.class_of(span->first), kLargeClass);
         seen.large_in_use += span->pages + span->headroom;
         break;

@@ -52,6 +52,9 @@ class PageHeap {
   // `Span::zero` when all of it reads as zero.
   // `requested`: the bytes that the program asked for.
   Span* allocate(Pages pages, size_t requested = 0);
+  // The same for calloc: the page bits keep saying which pages read as zero, until finish_zeroing.
+  Span* allocate_for_zeroing(Pages pages, size_t requested);
+  void finish_zeroing(Span* span);
   // The same, beginning at a multiple of `alignment` bytes, a power of two above the page size.
   Span* allocate_aligned(Pages pages, size_t alignment, size_t requested = 0);
   // The same for a block that keeps growing: from the largest released run or from new arena, with
@@ -74,8 +77,8 @@ class PageHeap {
   void make_small(Span* span, SizeClass size_class);
 
   // Gives up to `pages` resident free pages back to the OS, largest runs first. Returns how many.
-  // Takes the lock, and drops it around each system call.
-  size_t release(Pages pages);
+  // Takes the lock, and drops it around each system call. Stops early when `go_on` says so.
+  size_t release(Pages pages, bool (*go_on)() = nullptr);
 
   // The fewest resident free pages since the last call: what nobody needed in the meantime.
   Pages take_low_water();
@@ -93,7 +96,7 @@ class PageHeap {
   const PageHeapCounters& counters() const { return counters_; }
   Pages resident_pages() const {
     return counters_.small_in_use + counters_.large_in_use - counters_.headroom +
-           counters_.free_resident;
+           counters_.free_resident + releasing_resident_;
   }
   platform::Lock& lock() { return lock_; }
   Arena& arena() { return arena_; }
@@ -111,7 +114,7 @@ class PageHeap {
   Span* carve(Span* span, Pages offset, Pages pages, Pages headroom, size_t requested);
   bool grow(Pages pages);
   void make_room(Pages pages);
-  bool admit(Pages newly_resident);
+  bool admit(size_t resident_after);
   void note_allocation(PageId first, Pages pages, Pages newly_resident);
   void index(Span* span);
   Span* new_span(PageId first, Pages pages, Pages released);
@@ -119,7 +122,8 @@ class PageHeap {
   void insert_free(Span* span);
   void remove_free(Span* span);
   void merge_and_insert(Span* span);
-  void drop_mapping(PageId first, Pages pages);
+  bool drop_mapping(PageId first, Pages pages);
+  void destroy(Span* span);
   Pages releasable_range(const Span* span, PageId* first) const;
   Pages resident_range(const Span* span, Pages wanted, PageId* first) const;
 
@@ -130,8 +134,11 @@ class PageHeap {
   FreeSpans released_;
   PageHeapCounters counters_;
   Pages low_water_ = 0;
-  unsigned releasing_ = 0;  // spans out of the sets while their memory is given back
-  Pages hard_limit_ = 0;    // 0: none
+  bool keep_bits_ = false;  // while carve() works for calloc
+  // Spans out of the sets while their memory is given back, and what they still hold.
+  unsigned releasing_ = 0;
+  Pages releasing_resident_ = 0;
+  Pages hard_limit_ = 0;  // 0: none
   Pages soft_limit_ = 0;
   // Written under the lock, read without: hints whose readers only act sooner or later.
   std::atomic<bool> over_soft_{false};

@@ -21,18 +21,20 @@ namespace tri {
 
 class Scavenger {
  public:
-  explicit Scavenger(PageHeap& page_heap) : page_heap_(page_heap) {}
+  // `go_on` is asked between system calls, so that a long release can be broken off.
+  explicit Scavenger(PageHeap& page_heap, bool (*go_on)() = nullptr)
+      : page_heap_(page_heap), go_on_(go_on) {}
 
   // `base_delay_ms` is the setting, `idle` whether every thread of the program is. Releases what is
   // due; true when free memory is left to watch.
   bool look(uint64_t now_ms, uint32_t base_delay_ms, bool idle) {
     delay_ms_ = std::max(delay_ms_, base_delay_ms);
     if (idle || page_heap_.over_soft_limit()) {
-      page_heap_.release(page_heap_.counters().free_resident);
+      page_heap_.release(page_heap_.counters().free_resident, go_on_);
     } else if (now_ms - last_ms_ >= delay_ms_) {
       adapt(base_delay_ms);
       last_ms_ = now_ms;
-      released_ = static_cast<Pages>(page_heap_.release(page_heap_.take_low_water()));
+      released_ = static_cast<Pages>(page_heap_.release(page_heap_.take_low_water(), go_on_));
       refaulted_before_ = page_heap_.counters().refaulted_pages;
     }
     return bytes_of(page_heap_.counters().free_resident) >= tunable::kScavengeFromBytes;
@@ -52,6 +54,7 @@ class Scavenger {
   }
 
   PageHeap& page_heap_;
+  bool (*go_on_)();
   uint64_t last_ms_ = 0;
   uint32_t delay_ms_ = 0;
   Pages released_ = 0;

@@ -37,6 +37,7 @@ struct Span {
   bool zero = false;      // large: every page read as zero when it was handed out
   bool resident = false;  // free: it is in the set of spans with memory to give back
   bool remapped = false;  // its mapping has been moved and needs a refresh when freed
+  bool zeroing = false;   // large: calloc has not yet cleared it; its page bits still speak
   bool grown = false;     // realloc has enlarged it before
 
   // Small.

@@ -1,10 +1,14 @@
 // The operating system's half of platform/os.h, for Linux.
+#include <fcntl.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <time.h>
+
+#include <cerrno>
 
 #include "engine/base/bits.h"
 #include "engine/platform/os.h"
@@ -17,6 +21,9 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
@@ -25,7 +32,8 @@
 namespace tri::platform {
 namespace {
 
-constexpr int kPrivate = MAP_PRIVATE | MAP_ANONYMOUS;
+// The same everywhere: mappings of different flags do not merge.
+constexpr int kPrivate = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 constexpr const char* kLabel = "trimalloc";
 
 bool failed(long result) { return static_cast<unsigned long>(result) > -4096UL; }
@@ -40,7 +48,7 @@ void unmap(void* range, size_t bytes) {
 
 void* reserve(size_t bytes, size_t alignment) {
   // Ask for the alignment on top, then give back both ends.
-  const long got = map(nullptr, bytes + alignment, PROT_NONE, kPrivate | MAP_NORESERVE);
+  const long got = map(nullptr, bytes + alignment, PROT_NONE, kPrivate);
   if (failed(got)) return nullptr;
   auto* begin = reinterpret_cast<char*>(got);
   auto* aligned = reinterpret_cast<char*>(round_up(static_cast<size_t>(got), alignment));
@@ -72,28 +80,40 @@ bool commit_unreserved(void* range, size_t bytes) {
   return true;
 }
 
-void release(void* range, size_t bytes) {
+bool release(void* range, size_t bytes) {
   // Not MADV_FREE: it keeps RSS up until the system is short of memory, and that is what people
   // look at. Go and mimalloc went back from it (golang/go#42330, mimalloc#776).
-  system_call(SYS_madvise, as_long(range), static_cast<long>(bytes), MADV_DONTNEED);
+  if (system_call(SYS_madvise, as_long(range), static_cast<long>(bytes), MADV_DONTNEED) == 0) {
+    return true;
+  }
+  // Locked memory (mlock, mlockall): Linux 5.18 gives it back on request, older kernels keep it.
+  return system_call(SYS_madvise, as_long(range), static_cast<long>(bytes), MADV_DONTNEED_LOCKED) ==
+         0;
+}
+
+bool refresh(void* range, size_t bytes) {
+  const long got = map(range, bytes, PROT_READ | PROT_WRITE, kPrivate | MAP_FIXED);
+  if (failed(got)) return release(range, bytes);  // out of mappings: it stays as it is, and usable
+  label(range, bytes, kLabel);
+  return true;
 }
 
 bool remap(void* from, void* to, size_t bytes) {
+  // Linux before 6.17 unmaps `to` first and then fails when `from` is more than one mapping, which
+  // it is after an earlier remap or a madvise of the program's. So ask first: a request to grow in
+  // place, which cannot succeed because the page behind is mapped, fails with EFAULT for several
+  // mappings and with ENOMEM for one (vma_to_resize in mm/mremap.c).
+  const auto page = static_cast<long>(linux_os().page_bytes);
+  const auto length = static_cast<long>(bytes);
+  if (system_call(SYS_mremap, as_long(from), length, length + page, 0) != -ENOMEM) return false;
   // DONTUNMAP (Linux 5.7) keeps `from` mapped. Without it another thread's mmap could take the hole
   // before it is closed, so on older kernels the caller copies.
-  const long got =
-      system_call(SYS_mremap, as_long(from), static_cast<long>(bytes), static_cast<long>(bytes),
-                  MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, as_long(to));
-  return got == as_long(to);
-}
-
-void refresh(void* range, size_t bytes) {
-  const long got = map(range, bytes, PROT_READ | PROT_WRITE, kPrivate | MAP_FIXED);
-  if (failed(got)) {
-    release(range, bytes);  // out of mappings: the range stays as it is, and usable
-    return;
-  }
-  label(range, bytes, kLabel);
+  const long got = system_call(SYS_mremap, as_long(from), length, length,
+                               MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, as_long(to));
+  if (got == as_long(to)) return true;
+  // Whatever the reason, `to` may be gone by now.
+  commit_unreserved(to, bytes);
+  return false;
 }
 
 uint64_t now_ms() {
@@ -121,6 +141,19 @@ constinit Os g_linux = {
 const Os& linux_os() {
   if (g_linux.page_bytes == 0) g_linux.page_bytes = ::getauxval(AT_PAGESZ);
   return g_linux;
+}
+
+size_t largest_sensible_request() {
+  char mode = '0';
+  const long file = system_call(SYS_openat, AT_FDCWD, as_long("/proc/sys/vm/overcommit_memory"),
+                                O_RDONLY | O_CLOEXEC);
+  if (file >= 0) {
+    system_call(SYS_read, file, as_long(&mode), 1);
+    system_call(SYS_close, file);
+  }
+  struct sysinfo machine = {};
+  if (mode != '0' || ::sysinfo(&machine) != 0) return SIZE_MAX;
+  return (static_cast<size_t>(machine.totalram) + machine.totalswap) * machine.mem_unit;
 }
 
 size_t address_space_limit() {

@@ -18,13 +18,14 @@ namespace tri::platform {
 
 // In the order in which they are taken; fork takes all of them in it.
 enum class Rank : uint8_t {
-  kRegistry = 1,  // the list of thread caches
-  kCache,         // one thread's cache, against the scavenger
-  kSlots,         // the arrays that thread caches keep their pointers in
-  kTransfer,      // the transfer cache of one class
-  kCentral,       // the central free list of one class
-  kPageHeap,      // free spans, page states
-  kMetadata,      // fixed allocators and the arena's tables
+  kControl,   // starting and stopping the background thread
+  kRegistry,  // the list of thread caches
+  kCache,     // one thread's cache, against the scavenger
+  kSlots,     // the arrays that thread caches keep their pointers in
+  kTransfer,  // the transfer cache of one class
+  kCentral,   // the central free list of one class
+  kPageHeap,  // free spans, page states
+  kMetadata,  // fixed allocators and the arena's tables
 };
 
 inline void relax_cpu() {

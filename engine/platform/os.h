@@ -22,13 +22,16 @@ struct Os {
   bool (*commit)(void* range, size_t bytes);
   // As commit, where nothing was reserved: the addresses must be free.
   bool (*commit_unreserved)(void* range, size_t bytes);
-  // Gives the memory back, keeps the addresses usable.
-  void (*release)(void* range, size_t bytes);
+  // Gives the memory back, keeps the addresses usable. False when the kernel keeps it (mlock): the
+  // range then holds what it held.
+  bool (*release)(void* range, size_t bytes);
   // Moves the pages of `from` to `to`, both usable, page tables only. What `to` had is dropped,
-  // `from` reads as zero afterwards. False when the kernel cannot: nothing has changed then.
+  // `from` reads as zero afterwards. False when the kernel cannot: `from` is as it was then. The
+  // page behind `from` must be mapped.
   bool (*remap)(void* from, void* to, size_t bytes);
-  // Replaces the mapping by a fresh one: undoes what remap and foreign madvise calls did to it.
-  void (*refresh)(void* range, size_t bytes);
+  // Replaces the mapping by a fresh one, which reads as zero: undoes what remap and the program's
+  // own madvise calls did to it. False as for release.
+  bool (*refresh)(void* range, size_t bytes);
   // A name for the range in /proc/PID/maps, where the kernel has such names.
   void (*label)(void* range, size_t bytes, const char* name);
   // Milliseconds of a clock that does not jump; its zero is arbitrary.
@@ -38,6 +41,10 @@ struct Os {
 
 // The real one. Asks the kernel for its page size on the first call.
 const Os& linux_os();
+
+// Main memory and swap of the machine, in bytes, where the kernel refuses single requests beyond
+// them (vm.overcommit_memory = 0, the heuristic); SIZE_MAX where it does not.
+size_t largest_sensible_request();
 
 // Bytes of address space that the process may have (RLIMIT_AS); SIZE_MAX when unlimited.
 size_t address_space_limit();

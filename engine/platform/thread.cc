@@ -20,19 +20,20 @@ uint64_t thread_cpu_ns(int32_t thread_id) {
   return static_cast<uint64_t>(used.tv_sec) * 1000000000u + static_cast<uint64_t>(used.tv_nsec);
 }
 
-bool was_in_system_call(int32_t thread_id) {
+Sleep look_at_thread(int32_t thread_id) {
   char path[64];
   Text(path, sizeof path)
       .put("/proc/self/task/")
       .number(static_cast<uint64_t>(thread_id))
       .put("/syscall");
   const long file = system_call(SYS_openat, AT_FDCWD, as_long(path), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return false;
+  if (file < 0) return Sleep::kUnknown;
   // "running", "-1 SP PC" when stopped outside a system call, or "NUMBER ARGUMENTS SP PC".
   char text[32];
   const long length = system_call(SYS_read, file, as_long(text), sizeof text);
   system_call(SYS_close, file);
-  return length > 0 && text[0] >= '0' && text[0] <= '9';
+  if (length <= 0) return Sleep::kUnknown;
+  return text[0] >= '0' && text[0] <= '9' ? Sleep::kInSystemCall : Sleep::kAwake;
 }
 
 void wait_until_gone(int32_t thread_id) {

@@ -10,11 +10,13 @@ int32_t current_thread_id();
 // CPU time that a thread of this process has used, in ns; 0 when the kernel does not tell.
 uint64_t thread_cpu_ns(int32_t thread_id);
 
-// True when the thread was, at some moment during the call, asleep inside a system call. It may
-// have woken since; but instructions it had begun before that moment are finished, and what this
-// thread wrote before the call is visible to whatever the other one does after it: the kernel takes
-// the thread's run queue lock to answer (wait_task_inactive in kernel/sched/core.c).
-bool was_in_system_call(int32_t thread_id);
+// Whether the thread was, at some moment during the call, asleep inside a system call. It may have
+// woken since; but instructions it had begun before that moment are finished, and what this thread
+// wrote before the call is visible to whatever the other one does after it: the kernel takes the
+// thread's run queue lock to answer (wait_task_inactive in kernel/sched/core.c). kUnknown where the
+// kernel does not tell: no /proc, or a process that dropped privileges and may not look at itself.
+enum class Sleep : uint8_t { kAwake, kInSystemCall, kUnknown };
+Sleep look_at_thread(int32_t thread_id);
 
 // Waits until the kernel has no such thread any more.
 void wait_until_gone(int32_t thread_id);

@@ -97,7 +97,10 @@ extern "C" [[gnu::visibility("default")]] const trimalloc_api* trimalloc_get_api
 extern "C" const trimalloc_api* trimalloc_library_api() {
   // No constructor: importing the extension costs nothing until it is used.
   static constinit std::atomic<bool> settled{false};
-  if (!settled.exchange(true)) tri::settle_in();
+  if (!settled.exchange(true)) {
+    tri::read_settings_from_environment(true);
+    tri::settle_in();
+  }
   return &tri::kApi;
 }
 #endif

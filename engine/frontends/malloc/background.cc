@@ -2,7 +2,10 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 
 #include "engine/base/tunables.h"
 #include "engine/frontends/malloc/engine.h"
@@ -26,10 +29,20 @@ uint32_t setting_ms(const std::atomic<uint64_t>& value) {
   return static_cast<uint32_t>(value.load(std::memory_order_relaxed));
 }
 
+// A part of the time that a setting names, and long enough to be worth a wake-up.
+uint32_t within(const std::atomic<uint64_t>& value, uint32_t parts) {
+  return std::max(setting_ms(value) / parts, 10u);
+}
+
+uint64_t now_ms() { return platform::linux_os().now_ms(); }
+
+bool pages_to_release() {
+  return bytes_of(g_tiers.page_heap.counters().free_resident) >= 2 * tunable::kScavengeFromBytes;
+}
+
 // Worth a thread: memory that is free, or may lie free in caches.
 bool something_to_release() {
-  return g_settings.stats_every.load(std::memory_order_relaxed) != 0 ||
-         bytes_of(g_tiers.page_heap.counters().free_resident) >= 2 * tunable::kScavengeFromBytes ||
+  return g_settings.stats_every.load(std::memory_order_relaxed) != 0 || pages_to_release() ||
          g_tiers.caches.claimed() >= 4 * tunable::kScavengeFromBytes;
 }
 
@@ -48,94 +61,118 @@ void Background::note_activity(void* caller) {
   if (state != kOff || !something_to_release()) return;
   if (g_settings.scavenger.load(std::memory_order_relaxed) == 0) return;
   // libc frees and allocates while it holds locks that pthread_create needs (the stack cache's in
-  // nptl/allocatestack.c), so its own calls never start the thread; nor do
-  // those whose caller is hidden behind another function of this library. The next other call will.
+  // nptl/allocatestack.c), so its own calls never start the thread; nor do those whose caller is
+  // hidden behind another function of this library. The next other call will.
   if (!platform::is_program_address(caller)) return;
-  if (not_before_ms_ != 0 && g_tiers.arena.os().now_ms() < not_before_ms_) return;
+  const uint64_t not_before = not_before_ms_.load(std::memory_order_relaxed);
+  if (not_before != 0 && now_ms() < not_before) return;
+  const int saved = errno;
   start();
+  errno = saved;
 }
 
 void Background::start() {
-  uint32_t expected = kOff;
-  if (!state_.compare_exchange_strong(expected, kStarting)) return;
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, tunable::kBackgroundStackBytes);
-  // The program's signals are not ours to handle; the new thread inherits this mask.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread;
-  const int failed = pthread_create(&thread, &attributes, entry, this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
-  if (failed != 0) {  // not allowed, or no memory: try again later
-    not_before_ms_ = g_tiers.arena.os().now_ms() + 1000;
-    state_.store(kOff);
-    return;
+  if (!control_.try_acquire()) return;  // somebody is starting or stopping it
+  if (holds_ == 0 && state_.load() == kOff) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, tunable::kBackgroundStackBytes);
+    // The program's signals are not ours to handle; the new thread inherits this mask.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    generation_.fetch_add(1);
+    thread_id_.store(0);
+    state_.store(kRunning);
+    pthread_t thread;
+    if (pthread_create(&thread, &attributes, entry, this) == 0) {
+      pthread_ = thread;
+      process_id_ = ::getpid();
+      g_tiers.scavenger_running.store(1, std::memory_order_relaxed);
+    } else {  // not allowed, or no memory: try again later
+      not_before_ms_.store(now_ms() + 1000);
+      state_.store(kOff);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    pthread_attr_destroy(&attributes);
   }
-  pthread_ = thread;
-  g_tiers.scavenger_running.store(1, std::memory_order_relaxed);
-  // The thread waits for this: it must not be stopped before `pthread_` is known.
-  state_.store(kRunning, std::memory_order_release);
-  platform::futex_wake(&state_, 1);
+  control_.release();
 }
 
 void* Background::entry(void* self) {
-  static_cast<Background*>(self)->run();
+  auto* background = static_cast<Background*>(self);
+  background->run(background->generation_.load());
   return nullptr;
 }
 
-void Background::run() {
-  thread_id_.store(platform::current_thread_id(), std::memory_order_relaxed);
-  while (state_.load(std::memory_order_acquire) == kStarting) {
-    platform::futex_wait(&state_, kStarting);
-  }
+void Background::run(uint32_t generation) {
+  thread_id_.store(platform::current_thread_id());
   platform::name_current_thread("trimalloc");
-  Scavenger scavenger(g_tiers.page_heap);
+  Scavenger scavenger(g_tiers.page_heap, [] { return g_background.state_.load() == kRunning; });
   StatsLines lines;
-  while (state_.load(std::memory_order_acquire) == kRunning) {
-    const uint64_t now = g_tiers.arena.os().now_ms();
-    const uint32_t delay = setting_ms(g_settings.release_delay_ms);
+  const auto current = [&](uint32_t state) {
+    return state_.load() == state && generation_.load() == generation;
+  };
+  while (current(kRunning)) {
+    const uint64_t now = now_ms();
     const bool threads_hold =
         g_tiers.caches.drain_idle(now, setting_ms(g_settings.idle_drain_ms)) != 0;
     // When every thread is idle nobody will come for what lies between them either.
     const bool transfer_holds = g_tiers.caches.trim_transfer(!threads_hold);
-    const bool pages_left = scavenger.look(now, delay, !threads_hold);
+    const bool pages_left =
+        scavenger.look(now, setting_ms(g_settings.release_delay_ms), !threads_hold);
     const bool prints = lines.print_when_due(now);
     uint32_t expected = kRunning;
-    if (threads_hold || transfer_holds || pages_left || prints) {
-      platform::futex_wait_for(&state_, kRunning, std::max(delay / tunable::kTicksPerDelay, 10u));
-    } else if (state_.compare_exchange_strong(expected, kSleeping)) {
-      platform::futex_wait(&state_, kSleeping);
-      // Woken by note_activity or stop, or for no reason: then keep sleeping.
-      while (state_.load(std::memory_order_acquire) == kSleeping) {
-        platform::futex_wait(&state_, kSleeping);
+    const bool nothing_left = !threads_hold && !transfer_holds && !pages_left && !prints;
+    if (nothing_left && state_.compare_exchange_strong(expected, kSleeping)) {
+      // A free between the look and the sleep saw a running thread and woke nobody.
+      expected = kSleeping;
+      if (!pages_to_release() || !state_.compare_exchange_strong(expected, kRunning)) {
+        // Until note_activity or hold changes the state; woken for no reason, it sleeps on.
+        while (current(kSleeping)) platform::futex_wait(&state_, kSleeping);
+        continue;
       }
     }
+    uint32_t wait = std::min(within(g_settings.release_delay_ms, tunable::kTicksPerDelay),
+                             within(g_settings.idle_drain_ms, tunable::kTicksPerDelay));
+    if (prints) wait = std::min(wait, 1000u);
+    platform::futex_wait_for(&state_, kRunning, wait);
   }
 }
 
-void Background::hold() {
-  uint32_t state = state_.load(std::memory_order_acquire);
-  while (state == kStarting || !state_.compare_exchange_weak(state, kHeld)) {
-    // A start under way in another thread is soon over.
-    platform::yield();
-    state = state_.load(std::memory_order_acquire);
-  }
-  if (state != kRunning && state != kSleeping) return;
+void Background::end_thread() {
   platform::futex_wake(&state_, 1);
+  // A child made by _Fork() or clone(2) has our state but not our thread.
+  if (process_id_ != ::getpid()) return;
   pthread_join(pthread_, nullptr);
   // Joined is when the kernel clears the thread's id; its count of threads, which CPython reads
   // from /proc/self/stat, follows a moment later.
-  platform::wait_until_gone(thread_id_.load(std::memory_order_relaxed));
+  if (const int32_t thread_id = thread_id_.load()) platform::wait_until_gone(thread_id);
   g_tiers.scavenger_running.store(0, std::memory_order_relaxed);
 }
 
+void Background::hold() {
+  control_.acquire();
+  ++holds_;
+  const uint32_t before = state_.exchange(kHeld);
+  if (before == kRunning || before == kSleeping) end_thread();
+  control_.release();
+}
+
 void Background::allow_later() {
-  not_before_ms_ = g_tiers.arena.os().now_ms() + tunable::kAfterForkMs;
-  state_.store(kOff, std::memory_order_release);
+  control_.acquire();
+  not_before_ms_.store(now_ms() + tunable::kAfterForkMs);
+  if (--holds_ == 0) state_.store(kOff);
+  control_.release();
+}
+
+void Background::reset_in_child() {
+  control_.reset_after_fork();
+  holds_ = 0;
+  not_before_ms_.store(0);
+  g_tiers.scavenger_running.store(0, std::memory_order_relaxed);
+  state_.store(kOff);
 }
 
 }  // namespace tri

@@ -13,29 +13,40 @@
 #include <atomic>
 #include <cstdint>
 
+#include "engine/platform/lock.h"
+
 namespace tri {
 
 class Background {
  public:
-  // At the end of a slow path, without locks. `caller` called the standard function.
+  // At the end of a slow path, without locks. `caller` called the standard function. Keeps errno.
   void note_activity(void* caller);
   // Ends the thread, waits until the kernel has forgotten it, and keeps it from coming back: before
-  // a fork.
+  // a fork. Several threads may fork at once; each hold() has its allow_later().
   void hold();
-  // After a fork, in parent and child: it may come back, but not before kAfterForkMs.
+  // After the fork, in the parent: it may come back, but not before kAfterForkMs.
   void allow_later();
+  // In the child: there is no thread, nobody else holds anything, and it may start at once.
+  void reset_in_child();
 
  private:
-  enum State : uint32_t { kOff, kStarting, kRunning, kSleeping, kHeld };
+  enum State : uint32_t { kOff, kRunning, kSleeping, kHeld };
 
   void start();
-  void run();
+  void end_thread();
+  void run(uint32_t generation);
   static void* entry(void* self);
 
   std::atomic<uint32_t> state_{kOff};  // also the futex that the thread sleeps on
-  std::atomic<int32_t> thread_id_{0};
-  uint64_t not_before_ms_ = 0;
+  // Which thread is the current one: a thread of an older generation leaves.
+  std::atomic<uint32_t> generation_{0};
+  std::atomic<uint64_t> not_before_ms_{0};
+  // Starting and stopping, under this lock.
+  platform::Lock control_{platform::Rank::kControl};
+  unsigned holds_ = 0;
   unsigned long pthread_ = 0;
+  int32_t process_id_ = 0;  // of the process that has the thread
+  std::atomic<int32_t> thread_id_{0};
 };
 
 extern constinit Background g_background;

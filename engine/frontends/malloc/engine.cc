@@ -45,11 +45,14 @@ bool start_slow() {
   const bool started =
       g_tiers.arena.start(platform::linux_os(), g_settings.arena, platform::address_space_limit());
   if (started) {
-    g_tiers.caches.start(g_settings.thread_cache_max, g_settings.check == 0, stop_for_misuse);
+    // Without a key nobody would tell us when a thread ends: no thread caches then.
+    const bool caching = g_settings.check == 0 && can_watch_threads();
+    g_tiers.caches.start(g_settings.thread_cache_max, caching, stop_for_misuse);
     apply_limits();
   }
   // Pairs with the acquire in ensure_started().
   g_start.store(started ? kStarted : kFailed, std::memory_order_release);
+  if (started) watch_forks();
   return started;
 }
 
@@ -78,10 +81,12 @@ void* no_memory() {
   return nullptr;
 }
 
-void* allocate_pages(size_t bytes, void* caller) {
-  Span* span = allocate_large(bytes);
-  if (span == nullptr && bytes <= PTRDIFF_MAX && make_room_for_retry())
-    span = allocate_large(bytes);
+// A span from one of the functions of large.h, tried again when there was something to give back.
+template <typename Allocate>
+void* allocate_pages(size_t bytes, void* caller, Allocate allocate_span) {
+  if (is_impossible(bytes)) return no_memory();
+  Span* span = allocate_span();
+  if (span == nullptr && make_room_for_retry()) span = allocate_span();
   after_slow_path(caller);
   return span == nullptr ? no_memory() : g_tiers.arena.address_of(span->first);
 }
@@ -102,14 +107,15 @@ void* allocate_slow(size_t bytes) {
     return object == nullptr ? no_memory() : object;
   }
   if (ensure_started()) {
-    return allocate_pages(bytes, __builtin_return_address(0));
+    return allocate_pages(bytes, __builtin_return_address(0),
+                          [=] { return allocate_large(bytes); });
   }
   return no_memory();
 }
 
 void* allocate_aligned(size_t alignment, size_t bytes) {
   if (alignment <= kGranuleBytes) return allocate(bytes);
-  if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX || !ensure_started()) return no_memory();
+  if (alignment > PTRDIFF_MAX || !ensure_started()) return no_memory();
   if (alignment <= kPageBytes && bytes <= kMaxSmallBytes) {
     // The first class whose objects lie at multiples of the alignment: spans begin on pages, and
     // the powers of two among the classes bound the search.
@@ -117,13 +123,15 @@ void* allocate_aligned(size_t alignment, size_t bytes) {
     while (kClasses[class_of_size(size)].object_bytes % alignment != 0) {
       size = kClasses[class_of_size(size)].object_bytes + 1;
     }
-    return allocate(kClasses[class_of_size(size)].object_bytes);
+    const size_t object_bytes = kClasses[class_of_size(size)].object_bytes;
+    // Between the powers of two few large classes are aligned: then whole pages waste less.
+    const bool wasteful = bytes >= tunable::kWholePagesBytes && object_bytes > bytes + bytes / 8;
+    if (!wasteful) return allocate(object_bytes);
   }
-  if (alignment <= kPageBytes) return allocate_slow(bytes);
-  Span* span = allocate_large_aligned(bytes, alignment);
-  if (span == nullptr && make_room_for_retry()) span = allocate_large_aligned(bytes, alignment);
-  after_slow_path(__builtin_return_address(0));
-  return span == nullptr ? no_memory() : g_tiers.arena.address_of(span->first);
+  return allocate_pages(bytes, __builtin_return_address(0), [=] {
+    return alignment <= kPageBytes ? allocate_large(bytes)
+                                   : allocate_large_aligned(bytes, alignment);
+  });
 }
 
 void* allocate_zeroed(size_t count, size_t bytes) {
@@ -136,9 +144,8 @@ void* allocate_zeroed(size_t count, size_t bytes) {
     return object;
   }
   if (!ensure_started()) return no_memory();
-  void* block = allocate_pages(total, __builtin_return_address(0));
-  if (block != nullptr) clear_large(block);
-  return block;
+  return allocate_pages(total, __builtin_return_address(0),
+                        [=] { return allocate_large_zeroed(total); });
 }
 
 // --- free -----------------------------------------------------------------------------------
@@ -203,10 +210,8 @@ size_t usable_bytes(const void* block) {
 size_t release_everything() {
   if (!ensure_started()) return 0;
   g_tiers.caches.flush(t_state);
-  // Threads that did not run between the two looks are idle.
-  const uint64_t now = g_tiers.arena.os().now_ms();
-  g_tiers.caches.drain_idle(now, 0);
-  g_tiers.caches.drain_idle(now, 0);
+  g_tiers.caches.drain_idle(g_tiers.arena.os().now_ms(),
+                            static_cast<uint32_t>(g_settings.idle_drain_ms));
   g_tiers.caches.trim_transfer(true);
   return bytes_of(static_cast<Pages>(g_tiers.page_heap.release(UINT32_MAX)));
 }

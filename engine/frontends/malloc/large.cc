@@ -11,33 +11,48 @@
 namespace tri {
 namespace {
 
-bool too_large(size_t bytes) {
-  return bytes > PTRDIFF_MAX || pages_for(bytes) > g_tiers.arena.max_pages();
+// Clears the pages of a span that calloc took and that do not read as zero, run by run.
+void clear(Span* span) {
+  const Arena& arena = g_tiers.arena;
+  PageId page = span->first;
+  while (page < span->end()) {
+    page += arena.released_run(page, span->end() - page);
+    const PageId begin = page;
+    while (page < span->end() && arena.count_released(page, 1) == 0) ++page;
+    if (page == begin) continue;
+    char* const from = arena.address_of(begin);
+    const size_t bytes = bytes_of(page - begin);
+    const platform::Os& os = arena.os();
+    const bool given = bytes >= tunable::kCallocReleaseBytes && os.page_bytes <= kPageBytes &&
+                       os.release(from, bytes);
+    if (!given) std::memset(from, 0, bytes);
+  }
 }
 
 }  // namespace
 
+bool is_impossible(size_t bytes) {
+  if (bytes > PTRDIFF_MAX || pages_for(bytes) > g_tiers.arena.max_pages()) return true;
+  // Asked only for sizes that nearly every machine could refuse: it reads a file.
+  constexpr size_t kSuspicious = 4 * tunable::kGiB;
+  return bytes > kSuspicious && bytes > platform::largest_sensible_request();
+}
+
 Span* allocate_large(size_t bytes) {
-  if (too_large(bytes)) return nullptr;
   return g_tiers.page_heap.allocate(static_cast<Pages>(pages_for(bytes)), bytes);
 }
 
 Span* allocate_large_aligned(size_t bytes, size_t alignment) {
-  if (too_large(bytes)) return nullptr;
   const auto pages = static_cast<Pages>(bytes == 0 ? 1 : pages_for(bytes));
   return g_tiers.page_heap.allocate_aligned(pages, alignment, bytes);
 }
 
-void clear_large(void* block) {
-  const Span* span = g_tiers.arena.span_of(g_tiers.arena.page_of(block));
-  if (span->zero) return;
-  const size_t bytes = bytes_of(span->pages);
-  const platform::Os& os = g_tiers.arena.os();
-  if (bytes >= tunable::kCallocReleaseBytes && os.page_bytes <= kPageBytes) {
-    os.release(block, bytes);
-  } else {
-    std::memset(block, 0, bytes);
-  }
+Span* allocate_large_zeroed(size_t bytes) {
+  Span* span = g_tiers.page_heap.allocate_for_zeroing(static_cast<Pages>(pages_for(bytes)), bytes);
+  if (span == nullptr) return nullptr;
+  if (!span->zero) clear(span);
+  g_tiers.page_heap.finish_zeroing(span);
+  return span;
 }
 
 Span* checked_large(const char* operation, void* pointer) {

@@ -7,12 +7,15 @@
 
 namespace tri {
 
-// nullptr: out of memory, at the limit, or more than PTRDIFF_MAX.
+// No machine of this kind has that much: PTRDIFF_MAX, the arena, or main memory and swap together
+// where the kernel does not promise more than it has.
+bool is_impossible(size_t bytes);
+
+// nullptr: out of memory or at the limit. The size is possible.
 Span* allocate_large(size_t bytes);
 Span* allocate_large_aligned(size_t bytes, size_t alignment);
-
-// Makes every byte of a large block that was just allocated read as zero.
-void clear_large(void* block);
+// Every byte of it reads as zero; pages that did already are not written.
+Span* allocate_large_zeroed(size_t bytes);
 
 // Frees the large block at `pointer`, an address in the arena whose page has no size class. Stops
 // the program when no block begins there.

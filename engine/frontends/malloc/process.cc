@@ -3,7 +3,9 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <cerrno>
 
+#include "engine/base/tunables.h"
 #include "engine/frontends/malloc/background.h"
 #include "engine/frontends/malloc/engine.h"
 #include "engine/frontends/malloc/settings.h"
@@ -15,27 +17,21 @@ namespace {
 // --- the end of a thread --------------------------------------------------------------------
 
 constinit pthread_key_t g_thread_end_key = 0;
-constinit std::atomic<uint32_t> g_key_state{0};  // 0 none, 1 being made, 2 there
 
 void thread_ends(void*) {
   // Destructors that run after this one still allocate and free: straight from the central lists.
   g_tiers.caches.retire(t_state);
 }
 
-bool ensure_key() {
-  if (g_key_state.load(std::memory_order_acquire) == 2) return true;
-  uint32_t expected = 0;
-  if (!g_key_state.compare_exchange_strong(expected, 1)) return expected == 2;
-  if (pthread_key_create(&g_thread_end_key, thread_ends) != 0) return false;
-  g_key_state.store(2, std::memory_order_release);
-  return true;
-}
-
 // --- fork -----------------------------------------------------------------------------------
-// Registered first, so that `before_fork` runs after everybody else's and the other two before.
+// Registered first, so that `before_fork` runs after everybody else's and the other two before: the
+// program's own handlers may allocate.
 
 void before_fork() {
   g_background.hold();
+  if (bytes_of(g_tiers.page_heap.counters().free_resident) >= tunable::kScavengeFromBytes) {
+    g_tiers.page_heap.release(tunable::kForkReleaseBytes >> kPageShift);
+  }
   g_tiers.caches.lock_all();
   g_tiers.page_heap.lock().acquire();
   g_tiers.arena.metadata_lock().acquire();
@@ -57,7 +53,7 @@ void after_fork_in_child() {
   unlock_everything();
   g_tiers.caches.reset_in_child(t_state);
   g_tiers.page_heap.recover_in_child();
-  g_background.allow_later();
+  g_background.reset_in_child();
 }
 
 // --- pressure -------------------------------------------------------------------------------
@@ -67,14 +63,20 @@ constinit std::atomic<void*> g_hook_context{nullptr};
 
 }  // namespace
 
+bool can_watch_threads() { return pthread_key_create(&g_thread_end_key, thread_ends) == 0; }
+
 void watch_thread_end() {
   // Any value but null makes libc call the destructor. It may allocate to store it.
-  if (ensure_key()) pthread_setspecific(g_thread_end_key, &t_state);
+  const int saved = errno;
+  pthread_setspecific(g_thread_end_key, &t_state);
+  errno = saved;
 }
+
+void watch_forks() { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
 
 void settle_in() {
   platform::learn_libc();
-  pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  ensure_started();
 }
 
 void apply_limits() {
@@ -91,7 +93,9 @@ void set_pressure_hook(void (*hook)(void*), void* context) {
 }
 
 void call_pressure_hook() {
+  const int saved = errno;
   if (auto* hook = g_hook.load()) hook(g_hook_context.load());
+  errno = saved;
 }
 
 }  // namespace tri

@@ -12,7 +12,13 @@ void apply_limits();
 void set_pressure_hook(void (*hook)(void* context), void* context);
 void call_pressure_hook();
 
-// Registers the fork handlers and learns about libc; once, from a constructor.
+// Makes the key whose destructor watch_thread_end relies on. False when the process has none left.
+bool can_watch_threads();
+
+// Registers the fork handlers. Once, when the engine starts.
+void watch_forks();
+
+// Starts the engine and learns about libc; once, from a constructor.
 void settle_in();
 
 }  // namespace tri

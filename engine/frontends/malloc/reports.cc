@@ -1,6 +1,9 @@
 #include "engine/frontends/malloc/reports.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "engine/base/text.h"
 #include "engine/frontends/malloc/engine.h"
@@ -10,7 +13,25 @@
 namespace tri {
 namespace {
 
+// What stderr was at the start. A program may close it and open a file of its own in its place.
+struct Place {
+  dev_t device;
+  ino_t inode;
+  bool known;
+};
+constinit Place g_stderr = {0, 0, false};
+
+Place place_of_stderr() {
+  struct stat status = {};
+  const int saved = errno;
+  const bool known = ::fstat(STDERR_FILENO, &status) == 0;
+  errno = saved;
+  return {status.st_dev, status.st_ino, known};
+}
+
 void put(const Text& text) {
+  const Place now = place_of_stderr();
+  if (!now.known || now.device != g_stderr.device || now.inode != g_stderr.inode) return;
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.c_str(), text.length());
 }
 
@@ -47,6 +68,8 @@ void put_classes(Text& text, const trimalloc_stats& stats) {
 }
 
 }  // namespace
+
+void remember_stderr() { g_stderr = place_of_stderr(); }
 
 void print_report() {
   if (!ensure_started()) return;

@@ -5,6 +5,9 @@
 
 namespace tri {
 
+// Reports go to what stderr is at this moment, and nowhere when something else has taken its place.
+void remember_stderr();
+
 // TRIMALLOC_REPORT: where the memory was, tier by tier, and the classes that hold the most.
 void print_report();
 

@@ -36,8 +36,11 @@ void* move_large(Span* span, size_t bytes) {
   char* const from = g_tiers.arena.address_of(span->first);
   char* const to = g_tiers.arena.address_of(fresh->first);
   const size_t old_bytes = bytes_of(span->pages);
-  const bool remapped =
-      old_bytes >= tunable::kRemapBytes && g_tiers.arena.os().remap(from, to, old_bytes);
+  // Page tables move whole hardware pages, and what lies behind the block must be mapped.
+  const Arena& arena = g_tiers.arena;
+  const bool remapped = old_bytes >= tunable::kRemapBytes && arena.reserved() &&
+                        arena.os().page_bytes <= kPageBytes &&
+                        arena.os().remap(from, to, old_bytes);
   if (remapped) {
     fresh->remapped = true;
     g_tiers.remapped_bytes.fetch_add(old_bytes, std::memory_order_relaxed);
@@ -54,7 +57,6 @@ void* resize_large(Span* span, void* block, size_t bytes) {
   const size_t old_bytes = bytes_of(span->pages);
   PageHeap& page_heap = g_tiers.page_heap;
   if (bytes < tunable::kWholePagesBytes) return move_by_copy(block, old_bytes, bytes);
-  if (pages > g_tiers.arena.max_pages()) return nullptr;
   if (pages < span->pages) {
     const size_t tail = old_bytes - bytes_of(static_cast<Pages>(pages));
     if (tail >= tunable::kShrinkTailBytes || tail >= old_bytes / 8) {
@@ -77,7 +79,7 @@ void* reallocate(void* block, size_t bytes) {
     return nullptr;
   }
   const size_t old_bytes = checked_bytes("realloc", block);
-  if (bytes > PTRDIFF_MAX) {
+  if (is_impossible(bytes)) {
     errno = ENOMEM;
     return nullptr;
   }
@@ -93,6 +95,8 @@ void* reallocate(void* block, size_t bytes) {
   } else {
     result = move_by_copy(block, old_bytes, bytes);
   }
+  // A block that cannot be moved to something smaller is still large enough.
+  if (result == nullptr && bytes <= old_bytes) return block;
   if (result == nullptr) errno = ENOMEM;
   return result;
 }

@@ -1,5 +1,6 @@
 #include "engine/frontends/malloc/settings.h"
 
+#include <sys/auxv.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cstdint>
@@ -202,7 +203,7 @@ void report_unknown(const char* name, size_t length) {
     put_upper(text, nearest, std::strlen(nearest));
     text.put("?\n");
   } else {
-    text.put("; `trimalloc doctor` lists them\n");
+    text.put("; trimalloc.config() lists them\n");
   }
   put_line(text);
 }
@@ -225,6 +226,8 @@ bool is_other_name(const char* name, size_t length) {
 
 void read_settings_from_environment(bool report) {
   if (environ == nullptr) return;  // before libc has started; the constructor reads them again
+  // A program with more rights than its user does not take the user's word (as secure_getenv).
+  if (::getauxval(AT_SECURE) != 0) return;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     if (std::strncmp(*entry, kPrefix, kPrefixLength) != 0) continue;
     const char* name = *entry + kPrefixLength;
