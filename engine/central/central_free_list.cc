@@ -67,6 +67,12 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
       if (span == nullptr) return 0;
       page_heap.make_small(span, size_class_);
       lock_.acquire();
+      if (occupied_ != 0) {  // somebody has given objects back meanwhile
+        lock_.release();
+        page_heap.free(span);
+        lock_.acquire();
+        continue;
+      }
       ++counters_.spans;
       ++counters_.span_fetches;
       enlist(span);

@@ -28,9 +28,9 @@ struct ClassGeometry {
   uint32_t span_pages = 0;
   uint32_t span_objects = 0;
   uint32_t batch = 0;
-  // ceil(2^32 / object_bytes): (offset * reciprocal) >> 32 is offset / object_bytes for every
-  // offset inside a span (checked below).
-  uint32_t reciprocal = 0;
+  // ceil(2^40 / object_bytes): (offset * reciprocal) >> 40 is offset / object_bytes for every
+  // offset inside a span. The error is below offset * object_bytes / 2^40, and both are under 2^19.
+  uint64_t reciprocal = 0;
   // live >> bucket_shift is the span's occupancy bucket, 0 to 7.
   uint32_t bucket_shift = 0;
 };
@@ -78,7 +78,7 @@ constexpr ClassGeometry geometry_of(unsigned size_class) {
   geometry.span_objects = static_cast<uint32_t>(bytes_of(pages)) / size;
   const auto batch = static_cast<uint32_t>(kBatchBytes / size);
   geometry.batch = batch < kMinBatch ? kMinBatch : batch > kMaxBatch ? kMaxBatch : batch;
-  geometry.reciprocal = static_cast<uint32_t>(((uint64_t{1} << 32) + size - 1) / size);
+  geometry.reciprocal = ((uint64_t{1} << 40) + size - 1) / size;
   while ((geometry.span_objects >> geometry.bucket_shift) > 7) ++geometry.bucket_shift;
   return geometry;
 }
@@ -108,7 +108,7 @@ constexpr SizeClass class_of_size(size_t bytes) { return kClassTable[(bytes + 15
 
 // Which object of its span lies at `offset` bytes from the span's begin.
 constexpr uint32_t object_index(const ClassGeometry& geometry, uint32_t offset) {
-  return static_cast<uint32_t>((uint64_t{offset} * geometry.reciprocal) >> 32);
+  return static_cast<uint32_t>((uint64_t{offset} * geometry.reciprocal) >> 40);
 }
 
 static_assert(kClasses[8].object_bytes == 128);

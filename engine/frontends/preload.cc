@@ -46,8 +46,9 @@ void take_out_of_environment() {
 }
 
 // The library is linked with -z initfirst: its constructor runs before every other, libc's own
-// included, so that its fork handlers are registered first and Python's allocators set before anybody
-// can ask for them. libc's `environ` is not there yet; the loader passes the environment along.
+// included, so that its fork handlers are registered first and Python's allocators set before
+// anybody can ask for them. libc's `environ` is not there yet; the loader passes the environment
+// along.
 [[gnu::constructor(101)]] void begin(int, char**, char** environment) {
   if (environ == nullptr) environ = environment;
   read_settings_from_environment(true);

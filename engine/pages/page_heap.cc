@@ -453,6 +453,7 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
       counters_.released_pages += resident;
     }
     merge_and_insert(span);
+    low_water_ = std::min(low_water_, counters_.free_resident);
     lock_.release();
     if (!given) break;  // locked memory stays
     total += resident;

@@ -170,8 +170,10 @@ unsigned distance(const char* a, size_t a_length, const char* b) {
   return row[b_length];
 }
 
-void put_line(const Text& text) {
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.c_str(), text.length());
+// A line, also when the text was cut: `buffer` has room for one more.
+void put_line(char* buffer, const Text& text) {
+  buffer[text.length()] = '\n';
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, buffer, text.length() + 1);
 }
 
 void put_upper(Text& text, const char* name, size_t length) {
@@ -183,7 +185,7 @@ void put_upper(Text& text, const char* name, size_t length) {
 
 void report_unknown(const char* name, size_t length) {
   char buffer[256];
-  Text text(buffer, sizeof buffer);
+  Text text(buffer, sizeof buffer - 1);
   text.put("trimalloc: ").put(kPrefix);
   put_upper(text, name, length);
   text.put(" is not a setting");
@@ -201,20 +203,20 @@ void report_unknown(const char* name, size_t length) {
   if (nearest != nullptr) {
     text.put("; did you mean ").put(kPrefix);
     put_upper(text, nearest, std::strlen(nearest));
-    text.put("?\n");
+    text.put("?");
   } else {
-    text.put("; trimalloc.config() lists them\n");
+    text.put("; trimalloc.config() lists them");
   }
-  put_line(text);
+  put_line(buffer, text);
 }
 
 void report_bad_value(const Setting& setting, const char* value) {
   char buffer[256];
-  Text text(buffer, sizeof buffer);
+  Text text(buffer, sizeof buffer - 1);
   text.put("trimalloc: ").put(kPrefix);
   put_upper(text, setting.name, std::strlen(setting.name));
-  text.put("=").put(value).put(" is ignored: it takes ").put(expectation(setting.kind)).put("\n");
-  put_line(text);
+  text.put("=").put(value).put(" is ignored: it takes ").put(expectation(setting.kind));
+  put_line(buffer, text);
 }
 
 // Names of the family that `trimalloc compare` and the tests read.
