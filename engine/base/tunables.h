@@ -88,7 +88,7 @@ inline constexpr uint32_t kIdleDrainMs = 400;
 inline constexpr size_t kScavengeFromBytes = 512 * kKiB;
 // The background thread does not come back for this long after a fork, so that CPython's check for
 // threads right after fork (Modules/posixmodule.c, warn_about_fork_with_threads) finds none.
-inline constexpr uint32_t kAfterForkMs = 200;
+inline constexpr uint32_t kAfterForkMs = 50;
 // At most this much is given back in one system call, so that a fork that waits for it waits for a
 // few milliseconds.
 inline constexpr size_t kReleaseStepBytes = 32 * kMiB;

@@ -55,28 +55,19 @@ uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
 }
 
 uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_heap) {
+  const Guard guard(lock_);
   uint32_t taken = 0;
-  lock_.acquire();
   while (taken < count) {
     Span* span = fullest();
     if (span == nullptr) {
       // A batch from fewer spans than asked for is a batch; a new span only for the first object.
       if (taken != 0) break;
-      lock_.release();
       span = page_heap.allocate(geometry().span_pages);
       if (span == nullptr) return 0;
       page_heap.make_small(span, size_class_);
-      lock_.acquire();
-      if (occupied_ != 0) {  // somebody has given objects back meanwhile
-        lock_.release();
-        page_heap.free(span);
-        lock_.acquire();
-        continue;
-      }
       ++counters_.spans;
       ++counters_.span_fetches;
       enlist(span);
-      continue;
     }
     taken += take_from(span, objects + taken, count - taken, page_heap.arena());
     if (span->live == geometry().span_objects) {
@@ -87,7 +78,6 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
     }
   }
   counters_.live += taken;
-  lock_.release();
   return taken;
 }
 
@@ -111,9 +101,8 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
                              uint32_t* culprit) {
   const Arena& arena = page_heap.arena();
   Misuse misuse = Misuse::kNone;
-  Span* emptied = nullptr;  // linked by `next`; handed to the page heap after the lock
   uint32_t given = 0;
-  lock_.acquire();
+  const Guard guard(lock_);
   for (; given < count; ++given) {
     const PageId page = arena.page_of(objects[given]);
     if (arena.class_of(page) != size_class_) {
@@ -134,18 +123,10 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
     if (span->live == 0) {
       delist(span);
       --counters_.spans;
-      span->next = emptied;
-      emptied = span;
+      page_heap.free(span);
     }
   }
   counters_.live -= given;
-  lock_.release();
-  while (emptied != nullptr) {
-    Span* next = emptied->next;
-    emptied->next = nullptr;
-    page_heap.free(emptied);
-    emptied = next;
-  }
   *culprit = given;
   return misuse;
 }

@@ -6,7 +6,8 @@
 // to the page heap (google/tcmalloc calls it span prioritisation and measured 1.4 % of memory), and
 // so that what is allocated in a row lies in a row.
 //
-// Lock rank kCentral. The page heap is called without it.
+// Lock rank kCentral, also held while a span is fetched from the page heap or given back to it, so
+// that a fork, which takes every lock, finds no span that is neither here nor there.
 #pragma once
 
 #include <cstddef>

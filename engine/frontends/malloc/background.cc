@@ -36,19 +36,20 @@ uint32_t within(const std::atomic<uint64_t>& value, uint32_t parts) {
 
 uint64_t now_ms() { return platform::linux_os().now_ms(); }
 
-bool pages_to_release() {
-  return bytes_of(g_tiers.page_heap.counters().free_resident) >= 2 * tunable::kScavengeFromBytes;
+bool pages_to_release(Pages more = 0) {
+  return bytes_of(g_tiers.page_heap.counters().free_resident) + bytes_of(more) >=
+         2 * tunable::kScavengeFromBytes;
 }
 
 // Worth a thread: memory that is free, or may lie free in caches.
-bool something_to_release() {
-  return g_settings.stats_every.load(std::memory_order_relaxed) != 0 || pages_to_release() ||
+bool something_to_release(Pages more) {
+  return g_settings.stats_every.load(std::memory_order_relaxed) != 0 || pages_to_release(more) ||
          g_tiers.caches.claimed() >= 4 * tunable::kScavengeFromBytes;
 }
 
 }  // namespace
 
-void Background::note_activity(void* caller) {
+void Background::note_activity(void* caller, Pages pages) {
   const uint32_t state = state_.load(std::memory_order_relaxed);
   if (__builtin_expect(state == kRunning, 1)) return;
   if (state == kSleeping) {
@@ -58,7 +59,7 @@ void Background::note_activity(void* caller) {
     }
     return;
   }
-  if (state != kOff || !something_to_release()) return;
+  if (state != kOff || !something_to_release(pages)) return;
   if (g_settings.scavenger.load(std::memory_order_relaxed) == 0) return;
   // libc frees and allocates while it holds locks that pthread_create needs (the stack cache's in
   // nptl/allocatestack.c), so its own calls never start the thread; nor do those whose caller is

@@ -13,14 +13,16 @@
 #include <atomic>
 #include <cstdint>
 
+#include "engine/base/types.h"
 #include "engine/platform/lock.h"
 
 namespace tri {
 
 class Background {
  public:
-  // At the end of a slow path, without locks. `caller` called the standard function. Keeps errno.
-  void note_activity(void* caller);
+  // In a slow path, without locks. `caller` called the standard function; `pages` are about to be
+  // freed. Keeps errno.
+  void note_activity(void* caller, Pages pages = 0);
   // Ends the thread, waits until the kernel has forgotten it, and keeps it from coming back: before
   // a fork. Several threads may fork at once; each hold() has its allow_later().
   void hold();

@@ -159,7 +159,11 @@ void deallocate_slow(void* block) {
   }
   const SizeClass size_class = arena.class_of(arena.page_of(block));
   if (size_class == kLargeClass) {
-    free_large("free", block);
+    Span* span = checked_large("free", block);
+    // Before the block is free: starting the thread allocates, and should not find its pages.
+    g_background.note_activity(__builtin_return_address(0), span->pages);
+    g_tiers.page_heap.free(span);
+    return;
   } else if (reinterpret_cast<uintptr_t>(block) % kGranuleBytes != 0) {
     stop_interior("free", block, block_begin(block));
   } else {

@@ -68,10 +68,6 @@ Span* checked_large(const char* operation, void* pointer) {
   stop_foreign(operation, pointer);
 }
 
-void free_large(const char* operation, void* pointer) {
-  g_tiers.page_heap.free(checked_large(operation, pointer));
-}
-
 size_t checked_bytes(const char* operation, void* pointer) {
   const Arena& arena = g_tiers.arena;
   if (!arena.contains(pointer) || arena.page_of(pointer) >= arena.committed_pages()) {

@@ -1,4 +1,5 @@
-// C++'s operator new and delete, every variant, for programs of any C++ library: this one has none.
+// C++'s operator new and delete, for programs of any C++ library: this one has none. The nothrow
+// forms of new are left to that library: they call the throwing ones below and catch what comes.
 // Only a failure needs it: the new handler and std::bad_alloc are looked up in whatever C++ library
 // the program has.
 #include <dlfcn.h>
@@ -44,13 +45,10 @@ void* allocate(size_t bytes, size_t alignment) {
 }
 
 // Out of memory: as [new.delete.single] has it, ask the handler and try again until it gives up.
-[[gnu::noinline]] void* retry(size_t bytes, size_t alignment, bool may_throw) {
+[[gnu::noinline]] void* retry(size_t bytes, size_t alignment) {
   while (true) {
     const std::new_handler handler = current_new_handler();
-    if (handler == nullptr) {
-      if (may_throw) throw_bad_alloc();
-      return nullptr;
-    }
+    if (handler == nullptr) throw_bad_alloc();
     handler();
     if (void* block = allocate(bytes, alignment)) return block;
   }
@@ -58,12 +56,7 @@ void* allocate(size_t bytes, size_t alignment) {
 
 inline void* must_allocate(size_t bytes, size_t alignment) {
   void* block = allocate(bytes, alignment);
-  return __builtin_expect(block != nullptr, 1) ? block : retry(bytes, alignment, true);
-}
-
-inline void* may_allocate(size_t bytes, size_t alignment) {
-  void* block = allocate(bytes, alignment);
-  return __builtin_expect(block != nullptr, 1) ? block : retry(bytes, alignment, false);
+  return __builtin_expect(block != nullptr, 1) ? block : retry(bytes, alignment);
 }
 
 }  // namespace
@@ -76,19 +69,6 @@ TRI_EXPORT void* operator new(size_t n, std::align_val_t a) {
 TRI_EXPORT void* operator new[](size_t n, std::align_val_t a) {
   return must_allocate(n, static_cast<size_t>(a));
 }
-TRI_EXPORT void* operator new(size_t n, const std::nothrow_t&) noexcept {
-  return may_allocate(n, 0);
-}
-TRI_EXPORT void* operator new[](size_t n, const std::nothrow_t&) noexcept {
-  return may_allocate(n, 0);
-}
-TRI_EXPORT void* operator new(size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
-  return may_allocate(n, static_cast<size_t>(a));
-}
-TRI_EXPORT void* operator new[](size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
-  return may_allocate(n, static_cast<size_t>(a));
-}
-
 TRI_EXPORT void operator delete(void* p) noexcept { tri::deallocate(p); }
 TRI_EXPORT void operator delete[](void* p) noexcept { tri::deallocate(p); }
 TRI_EXPORT void operator delete(void* p, size_t) noexcept { tri::deallocate(p); }
