@@ -470,12 +470,14 @@ Pages PageHeap::take_low_water() {
 
 void PageHeap::recover_in_child() {
   const Guard guard(lock_);
+  releasing_resident_ = 0;
   for (PageId page = 0; releasing_ != 0 && page < arena_.committed_pages();) {
     Span* span = arena_.span_of(page);
+    if (span->state == SpanState::kReleasing) {
+      --releasing_;
+      merge_and_insert(span);  // which may take the next span in
+    }
     page = span->end() + span->headroom;
-    if (span->state != SpanState::kReleasing) continue;
-    --releasing_;
-    merge_and_insert(span);
   }
 }
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,10 @@ class Configuration:
     """One way to compile the engine under test."""
 
     name: str
-    sanitizer: str
+    sanitizer: str = ""
+    # More of what cmake is told, and what programs are started with.
+    options: tuple[str, ...] = ()
+    launcher: tuple[str, ...] = ()
 
     @property
     def directory(self) -> Path:
@@ -41,9 +45,14 @@ class Configuration:
         return {**options, **kept}
 
 
-PLAIN = Configuration("plain", "")
+PLAIN = Configuration("plain")
 ADDRESS = Configuration("asan", "address")
-THREAD = Configuration("tsan", "thread")
+THREAD = Configuration(
+    "tsan",
+    "thread",
+    # Older ThreadSanitizers know few address layouts, and newer kernels choose among many.
+    launcher=("setarch", "--addr-no-randomize") if shutil.which("setarch") else (),
+)
 
 
 @dataclass(frozen=True)
@@ -94,8 +103,8 @@ def cases_for(configuration: Configuration) -> list[Case]:
     return [case for case in all_cases() if configuration is not THREAD or case.has_threads]
 
 
-def build(configuration: Configuration) -> Path:
-    """Bring the programs of `configuration` up to date and return the directory they are in."""
+def build(configuration: Configuration, targets: Sequence[str]) -> Path:
+    """Bring `targets` up to date and return the directory that they were built in."""
     directory = configuration.directory
     if not (directory / "build.ninja").exists():
         _run(
@@ -104,10 +113,10 @@ def build(configuration: Configuration) -> Path:
             f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}",
             "-DTRIMALLOC_TESTS=ON",
             f"-DTRIMALLOC_SANITIZE={configuration.sanitizer}",
+            *configuration.options,
         )
-    programs = sorted({case.program for case in cases_for(configuration)})
-    _run(_tool("cmake"), "--build", str(directory), "--target", *programs)
-    return directory / "tests" / "engine"
+    _run(_tool("cmake"), "--build", str(directory), "--target", *targets)
+    return directory
 
 
 def _run(*command: str) -> None:
@@ -117,16 +126,11 @@ def _run(*command: str) -> None:
     )
 
 
-def run(
-    configuration: Configuration, programs: Path, case: Case
-) -> subprocess.CompletedProcess[str]:
-    """Run one case in a process of its own."""
-    command = [str(programs / case.program), case.name]
-    if configuration is THREAD and shutil.which("setarch"):
-        # Older ThreadSanitizers know few address layouts, and newer kernels choose among many.
-        command = ["setarch", "--addr-no-randomize", *command]
+def run(configuration: Configuration, case: Case) -> subprocess.CompletedProcess[str]:
+    """Run one case, whose program has been built, in a process of its own."""
+    program = configuration.directory / "tests" / "engine" / case.program
     return subprocess.run(
-        command,
+        [*configuration.launcher, str(program), case.name],
         capture_output=True,
         text=True,
         errors="replace",

@@ -7,34 +7,35 @@ those with threads in them, under ThreadSanitizer. The first test of each kind w
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from .build_tests import ADDRESS, PLAIN, THREAD, Case, Configuration, build, cases_for, run
-from .known_bugs import KNOWN_BUGS, SOMETIMES
+from .known_bugs import KNOWN_BUGS
 
 # What cases.h answers when a program has no such case: it was left out for this sanitizer.
 _NO_SUCH_CASE = 2
 
 
+Build = Callable[[Configuration], None]
+
+
 @pytest.fixture(scope="session")
-def built() -> Callable[[Configuration], Path]:
-    """Build a configuration when its first test asks for it, once."""
-    results: dict[str, Path | AssertionError] = {}
+def build_once() -> Build:
+    """Build a configuration when its first test asks for it; a failure is every test's."""
+    failures: dict[str, AssertionError | None] = {}
 
-    def build_once(configuration: Configuration) -> Path:
-        if configuration.name not in results:
+    def build_or_fail(configuration: Configuration) -> None:
+        if configuration.name not in failures:
             try:
-                results[configuration.name] = build(configuration)
+                build(configuration, sorted({case.program for case in cases_for(configuration)}))
+                failures[configuration.name] = None
             except AssertionError as error:
-                results[configuration.name] = error
-        result = results[configuration.name]
-        if isinstance(result, AssertionError):
-            raise result
-        return result
+                failures[configuration.name] = error
+        if (failure := failures[configuration.name]) is not None:
+            raise failure
 
-    return build_once
+    return build_or_fail
 
 
 def _parameters() -> list[object]:
@@ -43,18 +44,16 @@ def _parameters() -> list[object]:
         for case in cases_for(configuration):
             marks = [pytest.mark.stress] if case.is_storm else []
             if (reason := KNOWN_BUGS.get(case.name)) is not None:
-                strict = case.name not in SOMETIMES
-                marks.append(pytest.mark.xfail(reason=reason, strict=strict))
+                marks.append(pytest.mark.xfail(reason=reason, strict=True))
             label = f"{configuration.name}-{case.label}"
             parameters.append(pytest.param(configuration, case, marks=marks, id=label))
     return parameters
 
 
 @pytest.mark.parametrize(("configuration", "case"), _parameters())
-def test_case(
-    configuration: Configuration, case: Case, built: Callable[[Configuration], Path]
-) -> None:
-    outcome = run(configuration, built(configuration), case)
+def test_case(configuration: Configuration, case: Case, build_once: Build) -> None:
+    build_once(configuration)
+    outcome = run(configuration, case)
     if outcome.returncode == _NO_SUCH_CASE and configuration is not PLAIN:
         pytest.skip(f"left out under {configuration.name}")
     assert outcome.returncode == 0, f"status {outcome.returncode}\n{outcome.stdout}{outcome.stderr}"

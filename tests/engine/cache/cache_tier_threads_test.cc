@@ -107,7 +107,7 @@ CASE(TheCallersOwnCacheIsNotDrained) {
   SmallTiers tiers;
   FakeThread self(tiers.caches);
   self.deallocate(kSmall, self.allocate(kSmall));
-  for (uint64_t now : {1000, 2000, 3000}) tiers.caches.drain_idle(now, 0);
+  for (uint64_t now : {1000, 2000, 3000}) tiers.caches.drain_idle(now, 400);
   CHECK(self.cached(kSmall) != 0);
 }
 
@@ -232,6 +232,26 @@ CASE(CountsOfBusyThreadsStayWithinWhatTheyMayHold) {
   stop = true;
   for (std::thread& thread : threads) thread.join();
   CHECK_LE(most, 2 * uint64_t{tunable::kBinMaxObjects});
+}
+
+CASE(AThreadThatIsRefusedRoomGetsAShareOfTheBudget) {
+  SmallTiers tiers(tunable::kMiB);
+  FakeThread rich(tiers.caches), poor(tiers.caches);
+  const auto use = [](FakeThread& thread, SizeClass size_class) {
+    std::vector<void*> objects;
+    for (int i = 0; i < 3000; ++i) objects.push_back(thread.allocate(size_class));
+    for (void* object : objects) thread.deallocate(size_class, object);
+  };
+  for (unsigned i = 1; i < 20; ++i) use(rich, static_cast<SizeClass>(i));
+  const size_t before = rich.cache().claimed_bytes;
+  CHECK_LT(tunable::kMiB / 2, before);
+  for (int round = 0; round < 20; ++round) {
+    use(poor, kSmall);
+    use(rich, kSmall);
+  }
+  CHECK_LT(rich.cache().claimed_bytes, before);
+  CHECK_LT(64 * tunable::kKiB, poor.cache().claimed_bytes);
+  tiers.caches.verify();
 }
 
 CASE(AStormOfThreadsThatComeAndGoLosesNothing) {

@@ -48,6 +48,14 @@ CASE(FailsWhenNotEvenTheSmallestRangeIsToBeHad) {
   CHECK(!arena.start(os.table(), 4 * kGiB, SIZE_MAX));
 }
 
+CASE(NeverTakesMorePagesThanItsNumbersCanCount) {
+  FakeOs os;
+  os.refuse_ranges_above(size_t{1} << 40);
+  Arena arena;
+  CHECK(arena.start(os.table(), SIZE_MAX / 2, SIZE_MAX));
+  CHECK_LE(arena.bytes(), tunable::kMaxArenaBytes);
+}
+
 CASE(RoundsAnOddSizeUpToAHugePage) {
   StartedArena started(20 * kMiB + 5);
   CHECK_EQ(started.arena.bytes(), 22 * kMiB);
@@ -199,6 +207,20 @@ CASE(UnderALimitStartFailsWhenNoPlaceIsFree) {
 }
 
 #endif
+
+CASE(GrowsWithoutTheReservationOnceThatIsDropped) {
+  StartedArena started;
+  CHECK(started.arena.grow(100));
+  CHECK(started.arena.allocate_metadata(1000) != nullptr);
+  started.arena.address_of(99)[0] = 42;
+  started.arena.drop_reservation();
+  CHECK(!started.arena.reserved());
+  CHECK_EQ(started.arena.address_of(99)[0], 42);
+  CHECK(started.arena.grow(1000));
+  CHECK(started.arena.allocate_metadata(100000) != nullptr);
+  memset(started.arena.address_of(100), 1, bytes_of(1000));
+  CHECK_EQ(started.arena.class_of(1099), kLargeClass);
+}
 
 // --- tables ---------------------------------------------------------------------------------
 

@@ -75,6 +75,35 @@ CASE(ReleasesEverythingWhenAskedForEverything) {
   }
 }
 
+CASE(LockedMemoryStaysAndIsNotSaidToBeGone) {
+  SmallHeap heap;
+  Span* span = heap.allocate(1000);
+  memset(heap.address_of(span), 1, bytes_of(1000));
+  heap.page_heap.free(span);
+  heap.os.keep_memory();
+  CHECK_EQ(heap.page_heap.release(UINT32_MAX), 0u);
+  CHECK_EQ(heap.page_heap.counters().free_resident, 1000u);
+  heap.page_heap.verify();
+  CHECK(!heap.allocate(1000)->zero);
+}
+
+CASE(ALongRunIsReleasedInSteps) {
+  SmallHeap heap(256 * tunable::kMiB);
+  heap.page_heap.free(heap.allocate(10000));
+  CHECK_EQ(heap.page_heap.release(UINT32_MAX), 10000u);
+  CHECK_GE(heap.page_heap.counters().releases, bytes_of(10000) / tunable::kReleaseStepBytes);
+  heap.page_heap.verify();
+}
+
+CASE(ReleasingStopsWhenItIsTold) {
+  SmallHeap heap(256 * tunable::kMiB);
+  heap.page_heap.free(heap.allocate(10000));
+  static int left = 2;
+  CHECK_LT(heap.page_heap.release(UINT32_MAX, [] { return left-- > 0; }), 10000u);
+  CHECK_EQ(heap.page_heap.counters().releases, 2u);
+  heap.page_heap.verify();
+}
+
 CASE(ReleasedPagesReadAsZeroWhenTheyComeBack) {
   SmallHeap heap;
   Span* span = heap.allocate(10);

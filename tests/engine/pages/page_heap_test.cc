@@ -161,6 +161,24 @@ CASE(RefusesMoreThanTheArena) {
   heap.page_heap.verify();
 }
 
+// --- for calloc -----------------------------------------------------------------------------
+
+CASE(ASpanForZeroingStillTellsWhichPagesReadAsZero) {
+  SmallHeap heap;
+  Span* used = heap.allocate(5);
+  heap.page_heap.free(used);
+  Span* span = heap.page_heap.allocate_for_zeroing(20, 20 * kPageBytes);
+  CHECK_EQ(span->first, 0u);
+  CHECK(!span->zero);
+  CHECK_EQ(heap.arena.count_released(0, 5), 0u);
+  CHECK_EQ(heap.arena.count_released(5, 15), 15u);
+  CHECK_EQ(heap.page_heap.resident_pages(), 20u);
+  heap.page_heap.verify();
+  heap.page_heap.finish_zeroing(span);
+  CHECK_EQ(heap.arena.count_released(0, 20), 0u);
+  heap.page_heap.verify();
+}
+
 // --- alignment ------------------------------------------------------------------------------
 
 CASE(AlignsToEveryPowerOfTwoUpToTheArena) {

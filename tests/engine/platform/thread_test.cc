@@ -42,12 +42,12 @@ CASE(ThreadIdIsTheKernels) { CHECK_EQ(current_thread_id(), syscall(SYS_gettid));
 
 CASE(ASleeperIsInASystemCall) {
   const Companion sleeper(true);
-  CHECK(was_in_system_call(sleeper.id));
+  CHECK(look_at_thread(sleeper.id) == Sleep::kInSystemCall);
 }
 
 CASE(ASpinningThreadIsNot) {
   const Companion spinner(false);
-  for (int i = 0; i < 50; ++i) CHECK(!was_in_system_call(spinner.id));
+  for (int i = 0; i < 50; ++i) CHECK(look_at_thread(spinner.id) == Sleep::kAwake);
 }
 
 CASE(ASleeperUsesNoCpu) {
@@ -70,7 +70,7 @@ CASE(AThreadThatIsGoneIsNeitherAsleepNorBusy) {
   std::thread short_lived([&] { id = current_thread_id(); });
   short_lived.join();
   wait_until_gone(id);
-  CHECK(!was_in_system_call(id));
+  CHECK(look_at_thread(id) == Sleep::kUnknown);
   CHECK_EQ(thread_cpu_ns(id), 0u);
 }
 

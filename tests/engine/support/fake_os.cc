@@ -98,32 +98,35 @@ bool FakeOs::commit_unreserved(void* range, size_t bytes) {
   return true;
 }
 
-void FakeOs::release(void* range, size_t bytes) {
+bool FakeOs::release(void* range, size_t bytes) {
   current_->check_aligned(range, bytes);
+  if (current_->keeps_memory_) return false;
   {
     const std::lock_guard guard(current_->mutex_);
     current_->released_.push_back({static_cast<char*>(range), bytes});
   }
-  if (current_->releases_memory_) current_->real_.release(range, bytes);
+  return !current_->releases_memory_ || current_->real_.release(range, bytes);
 }
 
 bool FakeOs::remap(void* from, void* to, size_t bytes) {
   current_->check_aligned(from, bytes);
   current_->check_aligned(to, bytes);
   if (current_->next_call_fails()) return false;
+  const unsigned mappings = mappings_in(static_cast<char*>(from), bytes);
+  if (!current_->real_.remap(from, to, bytes)) return false;
   ++current_->remaps_;
-  current_->most_mappings_remapped_ =
-      std::max(current_->most_mappings_remapped_, mappings_in(static_cast<char*>(from), bytes));
-  return current_->real_.remap(from, to, bytes);
+  current_->most_mappings_remapped_ = std::max(current_->most_mappings_remapped_, mappings);
+  return true;
 }
 
-void FakeOs::refresh(void* range, size_t bytes) {
+bool FakeOs::refresh(void* range, size_t bytes) {
   current_->check_aligned(range, bytes);
+  if (current_->keeps_memory_) return false;
   {
     const std::lock_guard guard(current_->mutex_);
     current_->refreshed_.push_back({static_cast<char*>(range), bytes});
   }
-  current_->real_.refresh(range, bytes);
+  return current_->real_.refresh(range, bytes);
 }
 
 void FakeOs::label(void*, size_t, const char*) {}

@@ -66,6 +66,8 @@ class FakeOs {
   // pages of one mapping only, and it finds that out after it has dropped the target.
   unsigned most_mappings_remapped() const { return most_mappings_remapped_; }
   size_t committed_bytes() const { return committed_bytes_; }
+  // From now on release() and refresh() are refused, as for locked memory.
+  void keep_memory() { keeps_memory_ = true; }
   // release() is noted but not done: for tests that look only at the books.
   void keep_memory_on_release() { releases_memory_ = false; }
 
@@ -77,9 +79,9 @@ class FakeOs {
   static void unreserve(void* range, size_t bytes);
   static bool commit(void* range, size_t bytes);
   static bool commit_unreserved(void* range, size_t bytes);
-  static void release(void* range, size_t bytes);
+  static bool release(void* range, size_t bytes);
   static bool remap(void* from, void* to, size_t bytes);
-  static void refresh(void* range, size_t bytes);
+  static bool refresh(void* range, size_t bytes);
   static void label(void* range, size_t bytes, const char* name);
   static uint64_t now();
 
@@ -94,6 +96,7 @@ class FakeOs {
   bool failing_ = false;
   std::function<void()> during_commit_;
   bool releases_memory_ = true;
+  bool keeps_memory_ = false;
   uint64_t remaps_ = 0;
   unsigned most_mappings_remapped_ = 0;
   size_t largest_range_ = SIZE_MAX;
