@@ -64,6 +64,9 @@ bool is_free_threaded() {
 
 void hook_python(Mode mode) {
   if (mode == Mode::kMalloc) return;
+  // Loaded into a running interpreter: its objects come from elsewhere and go back there.
+  void* const initialized = ::dlsym(RTLD_DEFAULT, "Py_IsInitialized");
+  if (initialized == nullptr || reinterpret_cast<int (*)()>(initialized)() != 0) return;
   const char* asked = ::secure_getenv("PYTHONMALLOC");
   if (asked != nullptr && *asked != '\0') return;
   if (mode == Mode::kFull) {
