@@ -135,7 +135,7 @@ def run(configuration: Configuration, case: Case) -> subprocess.CompletedProcess
         text=True,
         errors="replace",
         check=False,
-        timeout=300,
+        timeout=120,
         env=configuration.environment(),
         stdin=subprocess.DEVNULL,
     )
