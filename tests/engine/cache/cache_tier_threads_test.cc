@@ -23,8 +23,10 @@ class Sleeper {
   explicit Sleeper(CacheTier& caches) : thread_state_(caches) {
     CHECK(pipe(ends_) == 0);
     thread_ = std::thread([this] { live(); });
-    while (!asleep_) sleep_ms(1);
-    sleep_ms(30);
+    while (!warm_) sleep_ms(1);
+    // A busy machine may let it fall asleep late.
+    const int32_t id = thread_state_.cache().thread_id;
+    while (platform::look_at_thread(id) != platform::Sleep::kInSystemCall) sleep_ms(1);
   }
   // Wakes it, lets it use its cache once more, and waits for its end.
   void wake() {
@@ -41,7 +43,7 @@ class Sleeper {
     objects.pop_back();
     for (void* object : objects) thread_state_.deallocate(kSmall, object);
     char byte;
-    asleep_ = true;
+    warm_ = true;
     CHECK(read(ends_[0], &byte, 1) == 1);
     for (int i = 0; i < 100; ++i) thread_state_.deallocate(kSmall, thread_state_.allocate(kSmall));
     thread_state_.deallocate(kSmall, kept);
@@ -49,7 +51,7 @@ class Sleeper {
   }
   FakeThread thread_state_;
   int ends_[2];
-  std::atomic<bool> asleep_{false};
+  std::atomic<bool> warm_{false};
   std::thread thread_;
 };
 
