@@ -14,19 +14,19 @@ typedef struct {
   size_t alignment, bytes;
 } request;
 
-static void run(void *context, long iterations) {
-  const request *r = context;
-  void *blocks[kBlocks];
+static void run(void* context, long iterations) {
+  const request* r = context;
+  void* blocks[kBlocks];
   for (long round = 0; round < iterations; round++) {
     for (int i = 0; i < kBlocks; i++) {
       if (posix_memalign(&blocks[i], r->alignment, r->bytes) != 0) abort();
-      *(volatile char *)blocks[i] = 1;
+      *(volatile char*)blocks[i] = 1;
     }
     for (int i = 0; i < kBlocks; i++) free(blocks[i]);
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) measure_usage(kUsage);
   request r;
   r.alignment = (size_t)measure_argument(argc, argv, 1, kUsage);

@@ -10,25 +10,25 @@
 static const char kUsage[] = "batch lifo|fifo|random COUNT SIZE";
 
 typedef struct {
-  void **blocks;
-  uint32_t *order; /* the block that is freed i-th */
+  void** blocks;
+  uint32_t* order; /* the block that is freed i-th */
   size_t count;
   size_t bytes;
 } batch;
 
-static void run(void *context, long iterations) {
-  const batch *b = context;
+static void run(void* context, long iterations) {
+  const batch* b = context;
   for (long round = 0; round < iterations; round++) {
     for (size_t i = 0; i < b->count; i++) {
-      char *block = malloc(b->bytes);
-      *(volatile char *)block = 1;
+      char* block = malloc(b->bytes);
+      *(volatile char*)block = 1;
       b->blocks[i] = block;
     }
     for (size_t i = 0; i < b->count; i++) free(b->blocks[b->order[i]]);
   }
 }
 
-static void set_order(const batch *b, const char *name) {
+static void set_order(const batch* b, const char* name) {
   if (strcmp(name, "random") == 0) {
     measure_shuffle(b->order, b->count, 42);
   } else if (strcmp(name, "fifo") == 0) {
@@ -40,7 +40,7 @@ static void set_order(const batch *b, const char *name) {
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 4) measure_usage(kUsage);
   batch b;
   b.count = (size_t)measure_argument(argc, argv, 2, kUsage);

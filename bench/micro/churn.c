@@ -26,9 +26,9 @@ static const size_mix kMedium = {1024, 65536, 2000};
 static const size_mix kLarge = {32768, 2097152, 64};
 
 typedef struct {
-  void **slots;
+  void** slots;
   size_t slot_count;
-  const uint32_t *sizes;
+  const uint32_t* sizes;
   uint64_t random;
   long operations;
 } worker;
@@ -38,34 +38,34 @@ typedef struct {
   int threads;
 } churn;
 
-static uint32_t draw_size(const size_mix *mix, uint64_t *random) {
+static uint32_t draw_size(const size_mix* mix, uint64_t* random) {
   int doublings = 0;
   while (mix->low << doublings < mix->high) doublings++;
   size_t low = mix->low << (measure_random(random) % (size_t)doublings);
   return (uint32_t)(low + measure_random(random) % low);
 }
 
-static uint32_t draw_python_size(uint64_t *random) {
+static uint32_t draw_python_size(uint64_t* random) {
   static const size_mix objects = {16, 512, 0};
   static const size_mix buffers = {512, 65536, 0};
   return draw_size(measure_random(random) % 10 < 9 ? &objects : &buffers, random);
 }
 
-static void *replace_blocks(void *context) {
-  worker *w = context;
+static void* replace_blocks(void* context) {
+  worker* w = context;
   for (long i = 0; i < w->operations; i++) {
     uint64_t random = measure_random(&w->random);
     size_t slot = (size_t)(random >> 32) % w->slot_count;
     free(w->slots[slot]);
-    char *block = malloc(w->sizes[random % kSizes]);
-    *(volatile char *)block = 1;
+    char* block = malloc(w->sizes[random % kSizes]);
+    *(volatile char*)block = 1;
     w->slots[slot] = block;
   }
   return NULL;
 }
 
-static void run(void *context, long iterations) {
-  churn *c = context;
+static void run(void* context, long iterations) {
+  churn* c = context;
   pthread_t threads[kThreadsMax];
   for (int i = 0; i < c->threads; i++) {
     c->workers[i].operations = iterations * kOperationsPerIteration;
@@ -77,12 +77,12 @@ static void run(void *context, long iterations) {
   for (int i = 1; i < c->threads; i++) pthread_join(threads[i], NULL);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) measure_usage(kUsage);
   static churn c;
   static uint32_t sizes[kSizes];
   const int python = strcmp(argv[1], "python") == 0;
-  const size_mix *mix = strcmp(argv[1], "medium") == 0  ? &kMedium
+  const size_mix* mix = strcmp(argv[1], "medium") == 0  ? &kMedium
                         : strcmp(argv[1], "large") == 0 ? &kLarge
                                                         : &kSmall;
   if (mix == &kSmall && !python && strcmp(argv[1], "small") != 0) measure_usage(kUsage);
@@ -93,7 +93,7 @@ int main(int argc, char **argv) {
     sizes[i] = python ? draw_python_size(&random) : draw_size(mix, &random);
   }
   for (int i = 0; i < c.threads; i++) {
-    worker *w = &c.workers[i];
+    worker* w = &c.workers[i];
     w->slots = calloc(mix->slots, sizeof *w->slots);
     w->slot_count = mix->slots;
     w->sizes = sizes;

@@ -39,25 +39,25 @@ typedef struct {
 } growth;
 
 static const struct {
-  const char *name;
+  const char* name;
   next_size next;
   int blocks;
 } kPatterns[] = {
-    {"list", next_list, 1},     {"bytearray", next_bytearray, 1}, {"str", next_str, 1},
-    {"by128", next_by128, 1},   {"quarter", next_quarter, 1},     {"two", next_list, 2},
+    {"list", next_list, 1},   {"bytearray", next_bytearray, 1}, {"str", next_str, 1},
+    {"by128", next_by128, 1}, {"quarter", next_quarter, 1},     {"two", next_list, 2},
 };
 
-static void *resize(void *block, size_t old_bytes, size_t new_bytes) {
-  char *moved = realloc(block, new_bytes);
+static void* resize(void* block, size_t old_bytes, size_t new_bytes) {
+  char* moved = realloc(block, new_bytes);
   if (moved == NULL) abort();
   if (new_bytes > old_bytes) measure_touch(moved + old_bytes, new_bytes - old_bytes);
   return moved;
 }
 
-static void grow(void *context, long iterations) {
-  const growth *g = context;
+static void grow(void* context, long iterations) {
+  const growth* g = context;
   for (long round = 0; round < iterations; round++) {
-    void *blocks[2] = {NULL, NULL};
+    void* blocks[2] = {NULL, NULL};
     for (size_t bytes = 0; bytes < g->limit;) {
       size_t wanted = g->next(bytes);
       for (int i = 0; i < g->blocks; i++) blocks[i] = resize(blocks[i], bytes, wanted);
@@ -67,17 +67,17 @@ static void grow(void *context, long iterations) {
   }
 }
 
-static void shrink(void *context, long iterations) {
-  const growth *g = context;
+static void shrink(void* context, long iterations) {
+  const growth* g = context;
   for (long round = 0; round < iterations; round++) {
     size_t bytes = g->limit;
-    char *block = resize(NULL, 0, bytes);
+    char* block = resize(NULL, 0, bytes);
     for (; bytes >= 128; bytes /= 2) block = resize(block, bytes, bytes / 2);
     free(block);
   }
 }
 
-static double calls_of_growth(const growth *g) {
+static double calls_of_growth(const growth* g) {
   double calls = 0;
   for (size_t bytes = 0; bytes < g->limit; bytes = g->next(bytes)) calls += g->blocks;
   return calls;
@@ -89,7 +89,7 @@ static double calls_of_shrink(size_t bytes) {
   return calls;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) measure_usage(kUsage);
   growth g = {.limit = (size_t)measure_argument(argc, argv, 2, kUsage)};
   if (strcmp(argv[1], "shrink") == 0) {

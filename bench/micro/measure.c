@@ -20,7 +20,7 @@ static const double kRowNs = 1.5e9;
 enum { kRepetitionsMax = 9, kRepetitionsMin = 3, kMetricsMax = 16, kPageBytes = 4096 };
 
 static struct {
-  const char *name;
+  const char* name;
   double value;
 } metrics[kMetricsMax];
 static int metric_count;
@@ -36,7 +36,7 @@ double measure_now_ns(void) {
   return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-long measure_status_kib(const char *field) {
+long measure_status_kib(const char* field) {
   char text[4096];
   int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
   if (file < 0) return -1;
@@ -44,7 +44,7 @@ long measure_status_kib(const char *field) {
   close(file);
   if (length <= 0) return -1;
   text[length] = '\0';
-  const char *found = strstr(text, field);
+  const char* found = strstr(text, field);
   return found == NULL ? -1 : strtol(found + strlen(field), NULL, 10);
 }
 
@@ -53,14 +53,14 @@ void measure_sleep_ms(long milliseconds) {
   nanosleep(&pause, NULL);
 }
 
-uint64_t measure_random(uint64_t *state) {
+uint64_t measure_random(uint64_t* state) {
   *state ^= *state >> 12;
   *state ^= *state << 25;
   *state ^= *state >> 27;
   return *state * UINT64_C(2685821657736338717);
 }
 
-void measure_shuffle(uint32_t *indices, size_t count, uint64_t seed) {
+void measure_shuffle(uint32_t* indices, size_t count, uint64_t seed) {
   for (size_t i = 0; i < count; i++) indices[i] = (uint32_t)i;
   for (size_t i = count; i > 1; i--) {
     size_t other = measure_random(&seed) % i;
@@ -70,13 +70,13 @@ void measure_shuffle(uint32_t *indices, size_t count, uint64_t seed) {
   }
 }
 
-void measure_touch(void *block, size_t bytes) {
-  volatile char *byte = block;
+void measure_touch(void* block, size_t bytes) {
+  volatile char* byte = block;
   for (size_t i = 0; i < bytes; i += kPageBytes) byte[i] = 1;
 }
 
-void *measure_malloc(size_t bytes) {
-  void *block = malloc(bytes);
+void* measure_malloc(size_t bytes) {
+  void* block = malloc(bytes);
   if (block == NULL) {
     fprintf(stderr, "out of memory at %zu bytes\n", bytes);
     exit(1);
@@ -84,20 +84,20 @@ void *measure_malloc(size_t bytes) {
   return block;
 }
 
-_Noreturn void measure_usage(const char *usage) {
+_Noreturn void measure_usage(const char* usage) {
   fprintf(stderr, "usage: %s\n", usage);
   exit(2);
 }
 
-long measure_argument(int argc, char **argv, int index, const char *usage) {
+long measure_argument(int argc, char** argv, int index, const char* usage) {
   if (index >= argc) measure_usage(usage);
-  char *end;
+  char* end;
   long value = strtol(argv[index], &end, 10);
   if (*end != '\0' || end == argv[index] || value < 0) measure_usage(usage);
   return value;
 }
 
-void measure_add(const char *metric, double value) {
+void measure_add(const char* metric, double value) {
   if (metric_count == kMetricsMax) {
     fprintf(stderr, "more than %d metrics\n", kMetricsMax);
     exit(1);
@@ -109,13 +109,13 @@ void measure_add(const char *metric, double value) {
 
 /* Each file that is mapped, once: consecutive mappings of a file follow one another. */
 static void print_mapped_files(void) {
-  FILE *maps = fopen("/proc/self/maps", "re");
+  FILE* maps = fopen("/proc/self/maps", "re");
   if (maps == NULL) return;
   char line[1024];
   char last[1024] = "";
-  const char *separator = "";
+  const char* separator = "";
   while (fgets(line, sizeof line, maps) != NULL) {
-    char *path = strchr(line, '/');
+    char* path = strchr(line, '/');
     if (path == NULL) continue;
     path[strcspn(path, "\n")] = '\0';
     if (strcmp(path, last) == 0) continue;
@@ -128,9 +128,9 @@ static void print_mapped_files(void) {
 
 /* The library that a call of malloc reaches. Asked of the loader at run time: the address that the
  * compiler knows may be that of a stub in the program itself. */
-static const char *malloc_library(void) {
+static const char* malloc_library(void) {
   Dl_info info;
-  void *address = dlsym(RTLD_DEFAULT, "malloc");
+  void* address = dlsym(RTLD_DEFAULT, "malloc");
   return address != NULL && dladdr(address, &info) != 0 ? info.dli_fname : "";
 }
 
@@ -149,12 +149,12 @@ static void print_line(void) {
 
 void measure_report_only(void) { print_line(); }
 
-static int compare_doubles(const void *left, const void *right) {
-  double difference = *(const double *)left - *(const double *)right;
+static int compare_doubles(const void* left, const void* right) {
+  double difference = *(const double*)left - *(const double*)right;
   return (difference > 0) - (difference < 0);
 }
 
-static double time_once(measure_body body, void *context, long iterations) {
+static double time_once(measure_body body, void* context, long iterations) {
   excluded_ns = 0;
   double start = measure_now_ns();
   body(context, iterations);
@@ -164,7 +164,7 @@ static double time_once(measure_body body, void *context, long iterations) {
 /* Iterations that fill one repetition. The search also warms the allocator's caches. The faster of
  * two runs decides: one that the scheduler held up would look long enough after a few iterations,
  * and the row would measure little more than its preparations. */
-static long calibrate(measure_body body, void *context) {
+static long calibrate(measure_body body, void* context) {
   for (long iterations = 1;;) {
     double taken = time_once(body, context, iterations);
     if (taken >= kRepetitionNs) {
@@ -178,7 +178,7 @@ static long calibrate(measure_body body, void *context) {
   }
 }
 
-void measure_and_report(measure_body body, void *context, double operations_per_iteration) {
+void measure_and_report(measure_body body, void* context, double operations_per_iteration) {
   long iterations = calibrate(body, context);
   double operations = (double)iterations * operations_per_iteration;
   double ns[kRepetitionsMax];

@@ -11,19 +11,19 @@
 
 static const char kUsage[] = "pair plain|touch SIZE, pair loop|empty COUNT";
 
-static void plain_pairs(void *context, long iterations) {
-  size_t bytes = *(size_t *)context;
+static void plain_pairs(void* context, long iterations) {
+  size_t bytes = *(size_t*)context;
   for (long i = 0; i < iterations; i++) {
-    volatile char *block = malloc(bytes);
+    volatile char* block = malloc(bytes);
     *block = 1;
-    free((void *)block);
+    free((void*)block);
   }
 }
 
-static void touched_pairs(void *context, long iterations) {
-  size_t bytes = *(size_t *)context;
+static void touched_pairs(void* context, long iterations) {
+  size_t bytes = *(size_t*)context;
   for (long i = 0; i < iterations; i++) {
-    void *block = measure_malloc(bytes);
+    void* block = measure_malloc(bytes);
     measure_touch(block, bytes);
     free(block);
   }
@@ -32,13 +32,13 @@ static void touched_pairs(void *context, long iterations) {
 static void empty_loop(long count) {
   static volatile char byte;
   for (long i = 0; i < count; i++) {
-    volatile char *block = &byte;
+    volatile char* block = &byte;
     __asm__ volatile("" : "+r"(block));
     *block = 1;
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) measure_usage(kUsage);
   size_t number = (size_t)measure_argument(argc, argv, 2, kUsage);
   if (strcmp(argv[1], "loop") == 0) {

@@ -22,23 +22,23 @@ enum { kTurn = 1000, kRing = 4096, kBatch = 128, kQueue = 32, kThreadsMax = 32 }
 
 static size_t block_bytes;
 
-static void *make_block(void) {
-  char *block = malloc(block_bytes);
-  *(volatile char *)block = 1;
+static void* make_block(void) {
+  char* block = malloc(block_bytes);
+  *(volatile char*)block = 1;
   return block;
 }
 
 /* By turns ------------------------------------------------------------------------------------ */
 
 typedef struct {
-  void *blocks[kTurn];
+  void* blocks[kTurn];
   pthread_barrier_t barrier;
   long iterations;
   double freeing_ns; /* by the consumer; read by the producer after the join */
 } turns;
 
-static void *free_by_turns(void *context) {
-  turns *t = context;
+static void* free_by_turns(void* context) {
+  turns* t = context;
   for (long round = 0; round < t->iterations; round++) {
     pthread_barrier_wait(&t->barrier); /* full */
     double start = measure_now_ns();
@@ -49,8 +49,8 @@ static void *free_by_turns(void *context) {
   return NULL;
 }
 
-static void run_turns(void *context, long iterations) {
-  turns *t = context;
+static void run_turns(void* context, long iterations) {
+  turns* t = context;
   pthread_t consumer;
   double waiting_ns = 0;
   t->iterations = iterations;
@@ -71,14 +71,14 @@ static void run_turns(void *context, long iterations) {
 /* One ring ------------------------------------------------------------------------------------ */
 
 typedef struct {
-  void *slots[kRing];
+  void* slots[kRing];
   _Alignas(64) atomic_long written; /* by the producer; pairs with the consumer's acquire */
   _Alignas(64) atomic_long read;    /* by the consumer; pairs with the producer's acquire */
   long total;
 } ring;
 
-static void *drain_ring(void *context) {
-  ring *r = context;
+static void* drain_ring(void* context) {
+  ring* r = context;
   long read = 0;
   while (read < r->total) {
     long written = atomic_load_explicit(&r->written, memory_order_acquire);
@@ -89,8 +89,8 @@ static void *drain_ring(void *context) {
   return NULL;
 }
 
-static void run_pipe(void *context, long iterations) {
-  ring *r = context;
+static void run_pipe(void* context, long iterations) {
+  ring* r = context;
   pthread_t consumer;
   r->total = iterations * kTurn;
   atomic_store(&r->written, 0);
@@ -114,7 +114,7 @@ static void run_pipe(void *context, long iterations) {
 /* N to M -------------------------------------------------------------------------------------- */
 
 typedef struct {
-  void *blocks[kBatch];
+  void* blocks[kBatch];
 } batch;
 
 typedef struct {
@@ -126,8 +126,8 @@ typedef struct {
   int producers, consumers;
 } exchange;
 
-static void *produce(void *context) {
-  exchange *e = context;
+static void* produce(void* context) {
+  exchange* e = context;
   batch made;
   for (;;) {
     pthread_mutex_lock(&e->lock);
@@ -144,8 +144,8 @@ static void *produce(void *context) {
   }
 }
 
-static void *consume(void *context) {
-  exchange *e = context;
+static void* consume(void* context) {
+  exchange* e = context;
   batch taken;
   for (;;) {
     pthread_mutex_lock(&e->lock);
@@ -164,8 +164,8 @@ static void *consume(void *context) {
   }
 }
 
-static void run_many(void *context, long iterations) {
-  exchange *e = context;
+static void run_many(void* context, long iterations) {
+  exchange* e = context;
   pthread_t threads[2 * kThreadsMax];
   e->to_make = e->to_free = iterations;
   int count = 0;
@@ -174,7 +174,7 @@ static void run_many(void *context, long iterations) {
   while (count > 0) pthread_join(threads[--count], NULL);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc == 3 && strcmp(argv[1], "turns") == 0) {
     static turns t;
     block_bytes = (size_t)measure_argument(argc, argv, 2, kUsage);

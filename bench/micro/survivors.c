@@ -1,5 +1,5 @@
-/* Fragmentation: COUNT blocks of mixed sizes, nine of ten freed at random; what is resident with all
- * of them, right after the frees, and after two seconds in which nothing happens.
+/* Fragmentation: COUNT blocks of mixed sizes, nine of ten freed at random; what is resident with
+ * all of them, right after the frees, and after two seconds in which nothing happens.
  *
  *   survivors COUNT */
 #include <malloc.h>
@@ -13,16 +13,16 @@ static const char kUsage[] = "survivors COUNT";
 enum { kIdleMs = 2000, kSurvivesOneIn = 10 };
 
 /* Log-uniform between 32 B and 2 KiB: 500 B on average. */
-static size_t draw_size(uint64_t *random) {
+static size_t draw_size(uint64_t* random) {
   size_t low = (size_t)32 << (measure_random(random) % 6);
   return low + measure_random(random) % low;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2) measure_usage(kUsage);
   size_t count = (size_t)measure_argument(argc, argv, 1, kUsage);
-  void **blocks = measure_malloc(count * sizeof *blocks);
-  uint32_t *order = measure_malloc(count * sizeof *order);
+  void** blocks = measure_malloc(count * sizeof *blocks);
+  uint32_t* order = measure_malloc(count * sizeof *order);
   measure_shuffle(order, count, 3);
   uint64_t random = 5;
   double live_bytes = 0;
@@ -34,7 +34,8 @@ int main(int argc, char **argv) {
   }
   measure_add("full_kib", (double)measure_status_kib("VmRSS:"));
   double start = measure_now_ns();
-  /* Freed in the order of `order`, which is random in addresses; the same index decides who stays. */
+  /* Freed in the order of `order`, which is random in addresses; the same index decides who stays.
+   */
   for (size_t i = 0; i < count; i++) {
     size_t at = order[i];
     if (order[at] % kSurvivesOneIn != 0) free(blocks[at]);

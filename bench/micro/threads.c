@@ -16,14 +16,14 @@ enum { kBlocksMax = 65536, kThreadsMax = 256, kIdleBytes = 1 << 20, kIdleMs = 20
 /* Sizes of 16 B to 2 KiB in turn: many classes, a little of each. */
 static size_t mixed_size(size_t i) { return 16 + (i * 272) % 2032; }
 
-static void *live_shortly(void *context) {
-  long blocks = *(long *)context;
-  void *made[1024];
+static void* live_shortly(void* context) {
+  long blocks = *(long*)context;
+  void* made[1024];
   for (long done = 0; done < blocks;) {
     long count = blocks - done < 1024 ? blocks - done : 1024;
     for (long i = 0; i < count; i++) {
       made[i] = malloc(mixed_size((size_t)i));
-      *(volatile char *)made[i] = 1;
+      *(volatile char*)made[i] = 1;
     }
     for (long i = 0; i < count; i++) free(made[i]);
     done += count;
@@ -31,7 +31,7 @@ static void *live_shortly(void *context) {
   return NULL;
 }
 
-static void run_birth(void *context, long iterations) {
+static void run_birth(void* context, long iterations) {
   for (long i = 0; i < iterations; i++) {
     pthread_t thread;
     if (pthread_create(&thread, NULL, live_shortly, context) != 0) abort();
@@ -41,9 +41,9 @@ static void run_birth(void *context, long iterations) {
 
 static pthread_barrier_t all_idle, all_end;
 
-static void *become_idle(void *context) {
+static void* become_idle(void* context) {
   (void)context;
-  void *made[kIdleBytes / 64];
+  void* made[kIdleBytes / 64];
   size_t count = 0;
   for (size_t bytes = 0; bytes < kIdleBytes; count++) {
     size_t size = mixed_size(count);
@@ -57,9 +57,9 @@ static void *become_idle(void *context) {
   return NULL;
 }
 
-static void *stay_idle(void *context) {
+static void* stay_idle(void* context) {
   (void)context;
-  char stack[kIdleBytes / 64 * sizeof(void *)];
+  char stack[kIdleBytes / 64 * sizeof(void*)];
   measure_touch(stack, sizeof stack);
   pthread_barrier_wait(&all_idle);
   pthread_barrier_wait(&all_end);
@@ -67,8 +67,8 @@ static void *stay_idle(void *context) {
 }
 
 /* Resident memory while `count` threads wait after `body`: at once, and after a pause. */
-static void resident_with(long count, void *(*body)(void *), long pause_ms, long *at_once,
-                          long *after_pause) {
+static void resident_with(long count, void* (*body)(void*), long pause_ms, long* at_once,
+                          long* after_pause) {
   static pthread_t threads[kThreadsMax];
   pthread_barrier_init(&all_idle, NULL, (unsigned)count + 1);
   pthread_barrier_init(&all_end, NULL, (unsigned)count + 1);
@@ -94,7 +94,7 @@ static void report_idle(long count) {
   measure_report_only();
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) measure_usage(kUsage);
   long number = measure_argument(argc, argv, 2, kUsage);
   if (strcmp(argv[1], "birth") == 0 && number <= kBlocksMax) {

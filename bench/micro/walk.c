@@ -14,16 +14,16 @@
 static const char kUsage[] = "walk fresh|churned NODES";
 
 typedef struct node {
-  struct node *next;
+  struct node* next;
   long value;
   char rest[48];
 } node;
 
-static node *make_list(size_t count) {
-  node *first = NULL;
-  node **link = &first;
+static node* make_list(size_t count) {
+  node* first = NULL;
+  node** link = &first;
   for (size_t i = 0; i < count; i++) {
-    node *made = measure_malloc(sizeof *made);
+    node* made = measure_malloc(sizeof *made);
     made->value = (long)i;
     *link = made;
     link = &made->next;
@@ -33,12 +33,12 @@ static node *make_list(size_t count) {
 }
 
 static void scatter(size_t count) {
-  void **blocks = measure_malloc(count * sizeof *blocks);
-  uint32_t *order = measure_malloc(count * sizeof *order);
+  void** blocks = measure_malloc(count * sizeof *blocks);
+  uint32_t* order = measure_malloc(count * sizeof *order);
   uint64_t random = 11;
   for (size_t i = 0; i < count; i++) {
     blocks[i] = measure_malloc(48 + 16 * (measure_random(&random) % 3));
-    *(volatile char *)blocks[i] = 1;
+    *(volatile char*)blocks[i] = 1;
   }
   measure_shuffle(order, count, 13);
   for (size_t i = 0; i < count; i++) {
@@ -48,15 +48,15 @@ static void scatter(size_t count) {
   free(blocks);
 }
 
-static void walk(void *context, long iterations) {
+static void walk(void* context, long iterations) {
   for (long i = 0; i < iterations; i++) {
     long total = 0;
-    for (const node *at = context; at != NULL; at = at->next) total += at->value;
+    for (const node* at = context; at != NULL; at = at->next) total += at->value;
     __asm__ volatile("" : : "r"(total)); /* the sum is wanted by nobody else */
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) measure_usage(kUsage);
   size_t count = (size_t)measure_argument(argc, argv, 2, kUsage);
   if (strcmp(argv[1], "churned") == 0) {
@@ -65,7 +65,7 @@ int main(int argc, char **argv) {
     measure_usage(kUsage);
   }
   double start = measure_now_ns();
-  node *list = make_list(count);
+  node* list = make_list(count);
   measure_add("make_ns", (measure_now_ns() - start) / (double)count);
   measure_and_report(walk, list, (double)count);
   return 0;

@@ -13,43 +13,43 @@ static const char kUsage[] = "zeroed pair|sparse|dirty SIZE";
 
 enum { kPageBytes = 4096, kPagesPerTouch = 64 };
 
-static char *make_zeroed(size_t bytes) {
-  char *block = calloc(1, bytes);
+static char* make_zeroed(size_t bytes) {
+  char* block = calloc(1, bytes);
   if (block == NULL || block[bytes - 1] != 0) abort();
   return block;
 }
 
-static void run_pair(void *context, long iterations) {
-  size_t bytes = *(size_t *)context;
+static void run_pair(void* context, long iterations) {
+  size_t bytes = *(size_t*)context;
   for (long i = 0; i < iterations; i++) {
-    volatile char *block = calloc(1, bytes);
+    volatile char* block = calloc(1, bytes);
     *block = 1;
-    free((void *)block);
+    free((void*)block);
   }
 }
 
-static void run_sparse(void *context, long iterations) {
-  size_t bytes = *(size_t *)context;
+static void run_sparse(void* context, long iterations) {
+  size_t bytes = *(size_t*)context;
   for (long i = 0; i < iterations; i++) {
-    volatile char *block = make_zeroed(bytes);
+    volatile char* block = make_zeroed(bytes);
     for (size_t at = 0; at < bytes; at += kPageBytes * kPagesPerTouch) block[at] = 1;
-    free((void *)block);
+    free((void*)block);
   }
 }
 
-static void run_dirty(void *context, long iterations) {
-  size_t bytes = *(size_t *)context;
+static void run_dirty(void* context, long iterations) {
+  size_t bytes = *(size_t*)context;
   for (long i = 0; i < iterations; i++) {
-    void *before = measure_malloc(bytes);
+    void* before = measure_malloc(bytes);
     measure_touch(before, bytes);
     free(before);
-    char *block = make_zeroed(bytes);
+    char* block = make_zeroed(bytes);
     measure_touch(block, bytes);
     free(block);
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) measure_usage(kUsage);
   size_t bytes = (size_t)measure_argument(argc, argv, 2, kUsage);
   measure_body body = NULL;

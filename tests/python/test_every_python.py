@@ -1,4 +1,4 @@
-"""The package on the other CPython versions of this machine: built for each, and its tests run there.
+"""The package on the other CPython versions of this machine: built and tested for each.
 
 Each version has an environment of its own under build/pythons, made once; the wheel is built anew.
 """
