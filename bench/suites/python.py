@@ -16,6 +16,7 @@ METRICS = (
     Metric("wall_s", "time by the clock", "s", shown=False),
     Metric("peak_kib", "peak resident memory", "MiB", 1024),
     Metric("drop_kib", "resident memory after the drop", "MiB", 1024),
+    Metric("idle_1s_kib", "resident memory after 1 s idle", "MiB", 1024),
     Metric("idle_kib", "resident memory after 2 s idle", "MiB", 1024),
     Metric("start_kib", "resident memory before the work", "MiB", 1024, shown=False),
     Metric("minor_faults", "page faults", "", shown=False),

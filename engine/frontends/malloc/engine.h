@@ -43,13 +43,15 @@ const void* block_begin(const void* address);
 // --- the fast paths -------------------------------------------------------------------------
 
 // Budget: 16 instructions, 3 branches (tests/engine/test_fast_path.py counts them).
+[[gnu::always_inline]] inline void* allocate_from_cache(size_t bytes) {
+  if (__builtin_expect(bytes > kMaxSmallBytes, 0)) return nullptr;
+  const unsigned size_class = kClassTable[(bytes + 15) / 16];
+  return t_state.active.load(std::memory_order_relaxed)->pop(size_class);
+}
+
 [[gnu::always_inline]] inline void* allocate(size_t bytes) {
-  if (__builtin_expect(bytes <= kMaxSmallBytes, 1)) {
-    const unsigned size_class = kClassTable[(bytes + 15) / 16];
-    void* object = t_state.active.load(std::memory_order_relaxed)->pop(size_class);
-    if (__builtin_expect(object != nullptr, 1)) return object;
-  }
-  return allocate_slow(bytes);
+  void* object = allocate_from_cache(bytes);
+  return __builtin_expect(object != nullptr, 1) ? object : allocate_slow(bytes);
 }
 
 // Budget: 18 instructions, 3 branches. The distance from the base in granules, rotated so that a

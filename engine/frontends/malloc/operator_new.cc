@@ -39,36 +39,39 @@ std::new_handler current_new_handler() {
   tri::stop_with("trimalloc: operator new is out of memory, and no C++ library can throw");
 }
 
-void* allocate(size_t bytes, size_t alignment) {
-  return alignment <= tri::kGranuleBytes ? tri::allocate(bytes)
-                                         : tri::allocate_aligned(alignment, bytes);
-}
-
 // Out of memory: as [new.delete.single] has it, ask the handler and try again until it gives up.
-[[gnu::noinline]] void* retry(size_t bytes, size_t alignment) {
+void* retry(size_t bytes, size_t alignment) {
   while (true) {
     const std::new_handler handler = current_new_handler();
     if (handler == nullptr) throw_bad_alloc();
     handler();
-    if (void* block = allocate(bytes, alignment)) return block;
+    if (void* block = tri::allocate_aligned(alignment, bytes)) return block;
   }
 }
 
-inline void* must_allocate(size_t bytes, size_t alignment) {
-  void* block = allocate(bytes, alignment);
-  return __builtin_expect(block != nullptr, 1) ? block : retry(bytes, alignment);
+// What the thread's cache does not have. The fast path ends with this call and needs no frame.
+[[gnu::noinline]] void* new_slow(size_t bytes) {
+  void* block = tri::allocate_slow(bytes);
+  return block != nullptr ? block : retry(bytes, tri::kGranuleBytes);
+}
+
+[[gnu::noinline]] void* new_aligned(size_t bytes, std::align_val_t alignment) {
+  void* block = tri::allocate_aligned(static_cast<size_t>(alignment), bytes);
+  return block != nullptr ? block : retry(bytes, static_cast<size_t>(alignment));
+}
+
+inline void* new_object(size_t bytes) {
+  void* block = tri::allocate_from_cache(bytes);
+  return __builtin_expect(block != nullptr, 1) ? block : new_slow(bytes);
 }
 
 }  // namespace
 
-TRI_EXPORT void* operator new(size_t n) { return must_allocate(n, 0); }
-TRI_EXPORT void* operator new[](size_t n) { return must_allocate(n, 0); }
-TRI_EXPORT void* operator new(size_t n, std::align_val_t a) {
-  return must_allocate(n, static_cast<size_t>(a));
-}
-TRI_EXPORT void* operator new[](size_t n, std::align_val_t a) {
-  return must_allocate(n, static_cast<size_t>(a));
-}
+TRI_EXPORT void* operator new(size_t n) { return new_object(n); }
+TRI_EXPORT void* operator new[](size_t n) { return new_object(n); }
+TRI_EXPORT void* operator new(size_t n, std::align_val_t a) { return new_aligned(n, a); }
+TRI_EXPORT void* operator new[](size_t n, std::align_val_t a) { return new_aligned(n, a); }
+
 TRI_EXPORT void operator delete(void* p) noexcept { tri::deallocate(p); }
 TRI_EXPORT void operator delete[](void* p) noexcept { tri::deallocate(p); }
 TRI_EXPORT void operator delete(void* p, size_t) noexcept { tri::deallocate(p); }
