@@ -136,7 +136,13 @@ class Allocator:
             return f"{os.confstr('CS_GNU_LIBC_VERSION')} {settings}".strip()
         checksum = hashlib.sha256(self.library.read_bytes()).hexdigest()[:12]
         library = self.library.resolve()
-        return f"{library} {_package_version(library)} sha256:{checksum} {settings}".strip()
+        version = _package_version(library)
+        return f"{shown(library)} {version} sha256:{checksum} {settings}".strip()
+
+
+def shown(path: Path) -> str:
+    """A path as results name it: inside the checkout relative to it, elsewhere as it is."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def parse(text: str) -> Allocator:

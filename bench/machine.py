@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from bench.allocators import ROOT, Allocator
+from bench.allocators import ROOT, Allocator, shown
 
 
 def describe_run(allocators: Iterable[Allocator], pythons: Sequence[Path]) -> list[str]:
@@ -27,7 +27,7 @@ def describe_run(allocators: Iterable[Allocator], pythons: Sequence[Path]) -> li
         f"overcommit: {_setting('/proc/sys/vm/overcommit_memory')}",
         f"load before: {_setting('/proc/loadavg')}",
         f"libc: {os.confstr('CS_GNU_LIBC_VERSION')}",
-        *(f"python: {path} {version_of(path)}" for path in pythons),
+        *(f"python: {shown(path)} {version_of(path)}" for path in pythons),
         *(f"allocator {allocator.name}: {allocator.describe()}" for allocator in allocators),
     ]
 

@@ -24,6 +24,22 @@ def no_core_dumps() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """A shell starts background jobs with some signals ignored, and programs inherit that.
+
+    CPython's own tests send themselves SIGINT and count on its default.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGQUIT, signal.SIGHUP)}
+    for number in before:
+        signal.signal(number, signal.SIG_DFL)
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, interrupt)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM to pytest unwinds it as Ctrl-C does, so that the program under test ends with it."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
