@@ -47,7 +47,7 @@ def test_the_package_works_on(version: str) -> None:
     run(
         *pip,
         *("--no-build-isolation", "--no-deps", "--force-reinstall"),
-        *("-C", f"build-dir=build/pythons/{version}/build"),
+        f"--config-settings=build-dir=build/pythons/{version}/build",
         ROOT,
         PATH=binaries,
     )
