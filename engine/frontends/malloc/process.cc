@@ -21,6 +21,12 @@ constinit pthread_key_t g_thread_end_key = 0;
 void thread_ends(void*) {
   // Destructors that run after this one still allocate and free: straight from the central lists.
   g_tiers.caches.retire(t_state);
+  // libc ends the process with its last thread, as after a fork in a thread that then returns: ours
+  // must not be the one that keeps it alive.
+  if (g_tiers.caches.cache_count() == 0) {
+    g_background.hold();
+    g_background.allow_later();
+  }
 }
 
 // --- fork -----------------------------------------------------------------------------------
