@@ -23,7 +23,7 @@
 namespace tri {
 
 // What is wrong with a block that came back.
-enum class Misuse : uint8_t { kNone, kDoubleFree, kInterior, kForeign };
+enum class Misuse : uint8_t { kNone, kDoubleFree, kInterior };
 
 struct CentralCounters {
   uint64_t spans = 0;

@@ -44,8 +44,6 @@ void stop_for_misuse(Misuse misuse, void* object) {
       stop_double_free(object);
     case Misuse::kInterior:
       stop_interior("free", object, block_begin(object));
-    case Misuse::kForeign:
-      stop_foreign("free", object);
   }
 }
 
