@@ -425,8 +425,11 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     lock_.acquire();
     Span* span = resident_.largest();
     if (span == nullptr) {
+      const uint32_t others = releasing_.load(std::memory_order_relaxed);
       lock_.release();
-      break;
+      if (others == 0 || go_on != nullptr) break;
+      platform::futex_wait(&releasing_, others);
+      continue;
     }
     PageId first = 0;
     const auto wanted = static_cast<Pages>(std::min(pages - total, kStep));
@@ -434,7 +437,7 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     const Pages resident = count - arena_.count_released(first, count);
     remove_free(span);
     span->state = SpanState::kReleasing;
-    ++releasing_;
+    releasing_.fetch_add(1, std::memory_order_relaxed);
     releasing_resident_ += span->pages - span->released;
     lock_.release();
 
@@ -445,7 +448,7 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
 
     lock_.acquire();
     releasing_resident_ -= span->pages - span->released;
-    --releasing_;
+    releasing_.fetch_sub(1, std::memory_order_relaxed);
     if (given) {
       arena_.set_released(first, count, true);
       span->released += resident;
@@ -455,6 +458,7 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     merge_and_insert(span);
     low_water_ = std::min(low_water_, counters_.free_resident);
     lock_.release();
+    platform::futex_wake(&releasing_, INT32_MAX);
     if (!given) break;  // locked memory stays
     total += resident;
   }
@@ -471,10 +475,11 @@ Pages PageHeap::take_low_water() {
 void PageHeap::recover_in_child() {
   const Guard guard(lock_);
   releasing_resident_ = 0;
-  for (PageId page = 0; releasing_ != 0 && page < arena_.committed_pages();) {
+  uint32_t left = releasing_.exchange(0, std::memory_order_relaxed);
+  for (PageId page = 0; left != 0 && page < arena_.committed_pages();) {
     Span* span = arena_.span_of(page);
     if (span->state == SpanState::kReleasing) {
-      --releasing_;
+      --left;
       merge_and_insert(span);  // which may take the next span in
     }
     page = span->end() + span->headroom;

@@ -77,7 +77,9 @@ class PageHeap {
   void make_small(Span* span, SizeClass size_class);
 
   // Gives up to `pages` resident free pages back to the OS, largest runs first. Returns how many.
-  // Takes the lock, and drops it around each system call. Stops early when `go_on` says so.
+  // Takes the lock, and drops it around each system call. What other threads are giving back at
+  // that moment has gone too when it returns. With `go_on` it waits for nobody, and stops early
+  // when that says so.
   size_t release(Pages pages, bool (*go_on)() = nullptr);
 
   // The fewest resident free pages since the last call: what nobody needed in the meantime.
@@ -136,7 +138,8 @@ class PageHeap {
   Pages low_water_ = 0;
   bool keep_bits_ = false;  // while carve() works for calloc
   // Spans out of the sets while their memory is given back, and what they still hold.
-  unsigned releasing_ = 0;
+  // The count is written under the lock, and is the futex of who waits for them.
+  std::atomic<uint32_t> releasing_{0};
   Pages releasing_resident_ = 0;
   Pages hard_limit_ = 0;  // 0: none
   Pages soft_limit_ = 0;

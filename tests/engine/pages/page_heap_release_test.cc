@@ -1,5 +1,6 @@
 // Giving back: what, in which order, and on hardware whose pages are larger than the engine's.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <thread>
 
@@ -192,6 +193,42 @@ CASE(OnLargeHardwarePagesASmallReleaseIsAWholeOne) {
   CHECK_EQ(released % 8, 0u);
   CHECK_LE(released, kRounding);
   heap.page_heap.verify();
+}
+
+// --- several threads at it ------------------------------------------------------------------
+
+CASE(WhatAnotherThreadIsReleasingIsGoneToo) {
+  SmallHeap heap;
+  heap.page_heap.free(heap.allocate(10));
+  std::atomic<bool> inside{false};
+  std::atomic<bool> done{false};
+  heap.os.during_next_release([&] {
+    inside = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    done = true;
+  });
+  std::thread other([&] { CHECK_EQ(heap.page_heap.release(UINT32_MAX), 10u); });
+  while (!inside) std::this_thread::yield();
+  CHECK_EQ(heap.page_heap.release(UINT32_MAX), 0u);
+  CHECK(done);
+  CHECK_EQ(heap.page_heap.resident_pages(), 0u);
+  other.join();
+}
+
+CASE(ReleaseWaitsForNobodyWhenItCanBeBrokenOff) {
+  SmallHeap heap;
+  heap.page_heap.free(heap.allocate(10));
+  std::atomic<bool> inside{false};
+  std::atomic<bool> leave{false};
+  heap.os.during_next_release([&] {
+    inside = true;
+    while (!leave) std::this_thread::yield();
+  });
+  std::thread other([&] { heap.page_heap.release(UINT32_MAX); });
+  while (!inside) std::this_thread::yield();
+  CHECK_EQ(heap.page_heap.release(UINT32_MAX, [] { return true; }), 0u);
+  leave = true;
+  other.join();
 }
 
 // --- fork -----------------------------------------------------------------------------------

@@ -105,6 +105,7 @@ bool FakeOs::release(void* range, size_t bytes) {
     const std::lock_guard guard(current_->mutex_);
     current_->released_.push_back({static_cast<char*>(range), bytes});
   }
+  if (current_->during_release_) std::exchange(current_->during_release_, nullptr)();
   return !current_->releases_memory_ || current_->real_.release(range, bytes);
 }
 

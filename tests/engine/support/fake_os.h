@@ -49,8 +49,10 @@ class FakeOs {
   // reserve() refuses more than this.
   void refuse_ranges_above(size_t bytes) { largest_range_ = bytes; }
 
-  // Runs once, inside the next commit: what other threads do while somebody waits for the system.
+  // Runs once, inside the next such call: what other threads do while somebody waits for the
+  // system.
   void during_next_commit(std::function<void()> action) { during_commit_ = std::move(action); }
+  void during_next_release(std::function<void()> action) { during_release_ = std::move(action); }
 
   // --- the clock ------------------------------------------------------------------------------
   void advance_ms(uint64_t ms) { now_ms_ += ms; }
@@ -95,6 +97,7 @@ class FakeOs {
   uint64_t failing_call_ = 0;
   bool failing_ = false;
   std::function<void()> during_commit_;
+  std::function<void()> during_release_;
   bool releases_memory_ = true;
   bool keeps_memory_ = false;
   uint64_t remaps_ = 0;

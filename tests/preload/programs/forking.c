@@ -9,6 +9,7 @@
 #include "children.h"
 #include "churn.h"
 #include "engine.h"
+#include "residency.h"
 
 enum { table_blocks = 2000, rounds = 300 };
 
@@ -251,4 +252,49 @@ CASE(signals_everywhere) {
   }
   stop_churn();
   CHECK(ticks > 0);
+}
+
+enum { background_bytes = 64 << 20 };
+
+/* Frees enough for the background thread to start, and leaves it at work or asleep. */
+static void start_the_background_thread(void) {
+  char* block = OPAQUE(malloc(background_bytes));
+  memset(block, 1, background_bytes);
+  free(block);
+  use_malloc();
+}
+
+static void* fork_and_return_in_the_child(void* child) {
+  pid_t pid = fork();
+  CHECK(pid >= 0);
+  if (pid == 0) {
+    alarm(child_seconds);
+    sleep_ms(100); /* past the time in which the background thread stays away after a fork */
+    start_the_background_thread();
+  }
+  *(pid_t*)child = pid;
+  return NULL;
+}
+
+/* In the child this thread is the only one: when it returns, the process ends. Ours must not be the
+   one that keeps it alive. (CPython's test_threading forks in a thread like this.) */
+CASE(a_child_of_a_thread_ends_with_that_thread) {
+  for (int i = 0; i < 3; i++) {
+    pthread_t thread;
+    pid_t child = 0;
+    start_the_background_thread();
+    CHECK(pthread_create(&thread, NULL, fork_and_return_in_the_child, &child) == 0);
+    pthread_join(thread, NULL);
+    expect_success_of(child);
+  }
+}
+
+CASE(a_process_ends_with_its_last_thread) {
+  pid_t child;
+  IN_CHILD(child, {
+    sleep_ms(100);
+    start_the_background_thread();
+    pthread_exit(NULL);
+  });
+  expect_success_of(child);
 }
