@@ -62,9 +62,8 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
     if (span == nullptr) {
       // A batch from fewer spans than asked for is a batch; a new span only for the first object.
       if (taken != 0) break;
-      span = page_heap.allocate(geometry().span_pages);
+      span = page_heap.allocate_small(size_class_, geometry().span_pages);
       if (span == nullptr) return 0;
-      page_heap.make_small(span, size_class_);
       ++counters_.spans;
       ++counters_.span_fetches;
       enlist(span);
@@ -83,18 +82,36 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
 
 // --- giving back ----------------------------------------------------------------------------
 
-Misuse CentralFreeList::give_one(Span* span, const void* object, const Arena& arena) {
+// Takes back those of the leading objects that lie in `span`: neighbours come back together, and
+// one look at the span serves them all. Returns how many; `misuse` says why it stopped at the next
+// one.
+uint32_t CentralFreeList::give_run(Span* span, void* const* objects, uint32_t count,
+                                   const Arena& arena, Misuse* misuse) {
   const ClassGeometry& g = geometry();
-  const auto offset =
-      static_cast<uint32_t>(static_cast<const char*>(object) - arena.address_of(span->first));
-  const uint32_t index = object_index(g, offset);
-  if (index * g.object_bytes != offset || index >= g.span_objects) return Misuse::kInterior;
-  uint64_t& word = arena.bitmap_word(span->first, index / 64);
-  const uint64_t bit = uint64_t{1} << (index % 64);
-  if ((word & bit) == 0) return Misuse::kDoubleFree;
-  word &= ~bit;
-  span->first_word = std::min(span->first_word, index / 64);
-  return Misuse::kNone;
+  const char* const begin = arena.address_of(span->first);
+  const size_t bytes = bytes_of(span->pages);
+  uint32_t first_word = span->first_word;
+  uint32_t given = 0;
+  for (; given < count; ++given) {
+    const auto offset = static_cast<size_t>(static_cast<const char*>(objects[given]) - begin);
+    if (offset >= bytes) break;  // in another span; below this one, the difference wraps
+    const uint32_t index = object_index(g, static_cast<uint32_t>(offset));
+    if (index * g.object_bytes != offset || index >= g.span_objects) {
+      *misuse = Misuse::kInterior;
+      break;
+    }
+    uint64_t& word = arena.bitmap_word(span->first, index / 64);
+    const uint64_t bit = uint64_t{1} << (index % 64);
+    if ((word & bit) == 0) {
+      *misuse = Misuse::kDoubleFree;
+      break;
+    }
+    word &= ~bit;
+    first_word = std::min(first_word, index / 64);
+  }
+  span->first_word = first_word;
+  span->live -= given;
+  return given;
 }
 
 Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& page_heap,
@@ -103,7 +120,7 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
   Misuse misuse = Misuse::kNone;
   uint32_t given = 0;
   const Guard guard(lock_);
-  for (; given < count; ++given) {
+  while (given < count && misuse == Misuse::kNone) {
     const PageId page = arena.page_of(objects[given]);
     if (arena.class_of(page) != size_class_) {
       misuse = Misuse::kDoubleFree;  // its span has emptied since and lives another life
@@ -111,19 +128,17 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
     }
     Span* span = arena.span_of(page);
     const bool was_full = span->live == geometry().span_objects;
-    misuse = give_one(span, objects[given], arena);
-    if (misuse != Misuse::kNone) break;
-    --span->live;
-    if (was_full) {
-      enlist(span);
+    const uint32_t run = give_run(span, objects + given, count - given, arena, &misuse);
+    given += run;
+    if (span->live == 0) {
+      if (!was_full) delist(span);
+      --counters_.spans;
+      page_heap.free(span);
+    } else if (was_full) {
+      if (run != 0) enlist(span);
     } else if (bucket_of(span) != span->bucket) {
       delist(span);
       enlist(span);
-    }
-    if (span->live == 0) {
-      delist(span);
-      --counters_.spans;
-      page_heap.free(span);
     }
   }
   counters_.live -= given;

@@ -59,7 +59,8 @@ class CentralFreeList {
   void enlist(Span* span);
   void delist(Span* span);
   uint32_t take_from(Span* span, void** objects, uint32_t count, const Arena& arena);
-  Misuse give_one(Span* span, const void* object, const Arena& arena);
+  uint32_t give_run(Span* span, void* const* objects, uint32_t count, const Arena& arena,
+                    Misuse* misuse);
 
   platform::Lock lock_{platform::Rank::kCentral};
   SizeClass size_class_ = 0;

@@ -179,12 +179,13 @@ Pages Arena::count_released(PageId first, Pages count) const {
   return total;
 }
 
-Pages Arena::released_run(PageId first, Pages most) const {
+// Up to the first page bit that, with `flip`, is clear.
+Pages Arena::run(PageId first, Pages most, uint64_t flip) const {
   Pages run = 0;
   while (run < most) {
     const unsigned offset = (first + run) % 64;
-    const uint64_t resident = ~page_bits_[(first + run) / 64] >> offset;
-    const Pages here = resident == 0 ? 64 - offset : lowest_bit(resident);
+    const uint64_t ends = ~(page_bits_[(first + run) / 64] ^ flip) >> offset;
+    const Pages here = ends == 0 ? 64 - offset : lowest_bit(ends);
     run += std::min<Pages>(here, 64 - offset);
     if (here < 64 - offset) break;
   }

@@ -139,8 +139,9 @@ class Arena {
   // Page bits: set means released. Caller holds the page heap's lock.
   void set_released(PageId first, Pages count, bool released);
   Pages count_released(PageId first, Pages count) const;
-  // How many pages from `first` on, at most `most`, are released without a gap.
-  Pages released_run(PageId first, Pages most) const;
+  // How many pages from `first` on, at most `most`, are released without a gap; or are not.
+  Pages released_run(PageId first, Pages most) const { return run(first, most, 0); }
+  Pages resident_run(PageId first, Pages most) const { return run(first, most, ~uint64_t{0}); }
 
   // For snapshots: structures handed out, and the tables' share for the pages that exist.
   size_t metadata_bytes() const;
@@ -158,6 +159,7 @@ class Arena {
   platform::Lock& metadata_lock() { return metadata_lock_; }
 
  private:
+  Pages run(PageId first, Pages most, uint64_t flip) const;
   bool try_place(size_t bytes, bool reserve);
   bool grow_tables(Pages pages);
 

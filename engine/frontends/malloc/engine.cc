@@ -58,6 +58,7 @@ bool start_slow() {
 
 void after_slow_path(void* caller) {
   if (g_tiers.page_heap.take_pressure()) call_pressure_hook();
+  g_tiers.page_heap.settle_debt();
   g_background.note_activity(caller);
 }
 
@@ -119,14 +120,15 @@ void* allocate_aligned(size_t alignment, size_t bytes) {
   if (alignment <= kPageBytes && bytes <= kMaxSmallBytes) {
     // The first class whose objects lie at multiples of the alignment: spans begin on pages, and
     // the powers of two among the classes bound the search.
-    size_t size = bytes > alignment ? bytes : alignment;
-    while (kClasses[class_of_size(size)].object_bytes % alignment != 0) {
-      size = kClasses[class_of_size(size)].object_bytes + 1;
-    }
-    const size_t object_bytes = kClasses[class_of_size(size)].object_bytes;
+    unsigned size_class = class_of_size(bytes > alignment ? bytes : alignment);
+    while ((kClasses[size_class].object_bytes & (alignment - 1)) != 0) ++size_class;
+    const size_t object_bytes = kClasses[size_class].object_bytes;
     // Between the powers of two few large classes are aligned: then whole pages waste less.
     const bool wasteful = bytes >= tunable::kWholePagesBytes && object_bytes > bytes + bytes / 8;
-    if (!wasteful) return allocate(object_bytes);
+    if (!wasteful) {
+      void* object = t_state.active.load(std::memory_order_relaxed)->pop(size_class);
+      return object != nullptr ? object : allocate_slow(object_bytes);
+    }
   }
   return allocate_pages(bytes, __builtin_return_address(0), [=] {
     return alignment <= kPageBytes ? allocate_large(bytes)

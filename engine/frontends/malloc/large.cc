@@ -11,21 +11,29 @@
 namespace tri {
 namespace {
 
+// Whether giving pages back is cheaper than clearing them: it is when few of them have memory, as
+// after a use that touched few, or when they are very many.
+bool better_given_back(const platform::Os& os, const char* begin, size_t bytes) {
+  if (bytes < tunable::kCallocLookBytes || os.page_bytes > kPageBytes) return false;
+  return bytes >= tunable::kCallocReleaseBytes ||
+         os.resident_pages(begin, bytes) * os.page_bytes < bytes / 4;
+}
+
 // Clears the pages of a span that calloc took and that do not read as zero, run by run.
 void clear(Span* span) {
   const Arena& arena = g_tiers.arena;
+  const platform::Os& os = arena.os();
   PageId page = span->first;
-  while (page < span->end()) {
+  while (true) {
     page += arena.released_run(page, span->end() - page);
-    const PageId begin = page;
-    while (page < span->end() && arena.count_released(page, 1) == 0) ++page;
-    if (page == begin) continue;
-    char* const from = arena.address_of(begin);
-    const size_t bytes = bytes_of(page - begin);
-    const platform::Os& os = arena.os();
-    const bool given = bytes >= tunable::kCallocReleaseBytes && os.page_bytes <= kPageBytes &&
-                       os.release(from, bytes);
-    if (!given) std::memset(from, 0, bytes);
+    const Pages pages = arena.resident_run(page, span->end() - page);
+    if (pages == 0) break;
+    char* const begin = arena.address_of(page);
+    const size_t bytes = bytes_of(pages);
+    if (!better_given_back(os, begin, bytes) || !os.release(begin, bytes)) {
+      std::memset(begin, 0, bytes);
+    }
+    page += pages;
   }
 }
 

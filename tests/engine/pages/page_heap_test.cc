@@ -268,8 +268,7 @@ CASE(AShrunkTailMergesWithWhatLiesBehind) {
 
 CASE(ASmallSpanIsFoundFromEachOfItsPages) {
   SmallHeap heap;
-  Span* span = heap.allocate(4);
-  heap.page_heap.make_small(span, 12);
+  Span* span = heap.page_heap.allocate_small(12, 4);
   for (PageId page = span->first; page < span->end(); ++page) {
     CHECK(heap.arena.span_of(page) == span);
     CHECK_EQ(heap.arena.class_of(page), 12);
@@ -279,8 +278,7 @@ CASE(ASmallSpanIsFoundFromEachOfItsPages) {
 
 CASE(AFreedSmallSpanHasNoClassAnyMore) {
   SmallHeap heap;
-  Span* span = heap.allocate(4);
-  heap.page_heap.make_small(span, 12);
+  Span* span = heap.page_heap.allocate_small(12, 4);
   heap.page_heap.free(span);
   for (PageId page = 0; page < 4; ++page) CHECK_EQ(heap.arena.class_of(page), kLargeClass);
   heap.page_heap.verify();
