@@ -18,7 +18,9 @@ namespace {
 // What a bin may grow to. At least two batches, so that a flush leaves as much as it takes.
 uint32_t bin_limit(SizeClass size_class) {
   const ClassGeometry& g = kClasses[size_class];
-  const auto by_bytes = static_cast<uint32_t>(tunable::kBinMaxBytes / g.object_bytes);
+  const size_t most = g.object_bytes <= tunable::kBinSmallObjectBytes ? tunable::kBinMaxBytes
+                                                                      : tunable::kBigBinMaxBytes;
+  const auto by_bytes = static_cast<uint32_t>(most / g.object_bytes);
   return std::clamp(by_bytes, g.batch, tunable::kBinMaxObjects);
 }
 
@@ -113,11 +115,13 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   cache.top[size_class] = bin.slots + got;
 }
 
-// A full bin: lets it grow if it may, gives its older half away if not.
+// A full bin: grows up to two batches, then gives its older half away, a batch at least. Past that
+// only misses let it grow (refill): a program that drops what it built would fill every bin and
+// take nothing out.
 void CacheTier::make_room(ThreadCache& cache, SizeClass size_class) {
   Bin& bin = cache.bins[size_class];
   ++bin.events;
-  const uint32_t most = bin_limit(size_class);
+  const uint32_t most = std::min(2 * kClasses[size_class].batch, bin_limit(size_class));
   if (bin.max < most) {
     const uint32_t doubled = std::max(bin.max * 2u, first_fetch(size_class));
     if (set_max(cache, size_class, std::min(doubled, most))) return;

@@ -117,13 +117,14 @@ class CacheTier {
   std::atomic<unsigned> cache_count_{0};
   std::atomic<uint64_t> idle_drains_{0};
 
-  // Slot arrays in powers of two, null slot included: 8, 16, ... 2048.
-  static constexpr unsigned kSmallestSlots = 3, kLargestSlots = 11;
+  // Slot arrays in powers of two, null slot included: 8, 16, ... 16384.
+  static constexpr unsigned kSmallestSlots = 3, kLargestSlots = 14;
   platform::Lock slots_lock_{platform::Rank::kSlots};
   CellAllocator slots_[kLargestSlots - kSmallestSlots + 1] = {
-      CellAllocator(8 << 3), CellAllocator(8 << 4),  CellAllocator(8 << 5),
-      CellAllocator(8 << 6), CellAllocator(8 << 7),  CellAllocator(8 << 8),
-      CellAllocator(8 << 9), CellAllocator(8 << 10), CellAllocator(8 << 11)};
+      CellAllocator(8 << 3),  CellAllocator(8 << 4),  CellAllocator(8 << 5),
+      CellAllocator(8 << 6),  CellAllocator(8 << 7),  CellAllocator(8 << 8),
+      CellAllocator(8 << 9),  CellAllocator(8 << 10), CellAllocator(8 << 11),
+      CellAllocator(8 << 12), CellAllocator(8 << 13), CellAllocator(8 << 14)};
   static_assert(tunable::kBinMaxObjects + 1 == 1u << kLargestSlots);
 };
 

@@ -17,6 +17,7 @@ namespace {
 
 constexpr SizeClass kSmall = class_of_size(64);
 constexpr SizeClass kOther = class_of_size(1024);
+constexpr SizeClass kBig = class_of_size(8192);
 constexpr SizeClass kHuge = class_of_size(256 * 1024);
 
 struct OneThread : SmallTiers {
@@ -133,12 +134,13 @@ CASE(AFullBinGivesItsOlderHalfAway) {
 }
 
 CASE(ABinIsBoundedInBytes) {
-  for (SizeClass size_class : {kSmall, kOther, kHuge}) {
+  for (SizeClass size_class : {kSmall, kOther, kBig, kHuge}) {
     OneThread t;
     t.free_many(t.allocate_many(200, size_class), size_class);
-    CHECK_LE(size_t{t.thread.cached(size_class)} * kClasses[size_class].object_bytes,
-             std::max<size_t>(tunable::kBinMaxBytes, size_t{kClasses[size_class].batch} *
-                                                         kClasses[size_class].object_bytes));
+    CHECK_LE(
+        size_t{t.thread.cached(size_class)} * kClasses[size_class].object_bytes,
+        std::max<size_t>(size_class == kBig ? tunable::kBigBinMaxBytes : tunable::kBinMaxBytes,
+                         size_t{kClasses[size_class].batch} * kClasses[size_class].object_bytes));
     t.caches.verify();
   }
 }
@@ -180,7 +182,7 @@ CASE(AClassThatIsNotUsedAnyMoreIsSweptAway) {
   t.free_many(t.allocate_many(200, kOther), kOther);
   CHECK(t.thread.cached(kOther) != 0);
   // Each round leaves the fast path: more objects than the bin may hold, there and back.
-  for (int round = 0; round < 2000; ++round) t.free_many(t.allocate_many(6000));
+  for (int round = 0; round < 500; ++round) t.free_many(t.allocate_many(60, kBig), kBig);
   CHECK_EQ(t.thread.cached(kOther), 0u);
   t.caches.verify();
 }
