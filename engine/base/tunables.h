@@ -110,6 +110,13 @@ inline constexpr size_t kDebtStepBytes = 512 * kKiB;
 // ... as far as more than this lies free, and a sixteenth of the heap: what a busy program frees
 // and takes again from moment to moment.
 inline constexpr size_t kDebtSlackBytes = 1 * kMiB;
+// Holes (central/holes.cc) are looked for in a class when so much has come back since the last time:
+// a pass reads every span's bits.
+inline constexpr size_t kHolesFromBytes = 256 * kKiB;
+// A program at work gives up what its spans had to spare for this long.
+inline constexpr uint32_t kHolesPeriodMs = 1000;
+// Debts are paid with holes only from classes in which this much lies free.
+inline constexpr size_t kHolesDebtBytes = 1 * kMiB;
 // Stack of the background thread: it calls nothing deep.
 inline constexpr size_t kBackgroundStackBytes = 256 * kKiB;
 

@@ -366,6 +366,30 @@ bool CacheTier::trim_transfer(bool everything) {
   return any;
 }
 
+size_t CacheTier::release_holes(bool everything, bool (*go_on)()) {
+  size_t given = 0;
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    CentralFreeList& central = central_[i];
+    const size_t spare = everything ? SIZE_MAX : central.take_spare();
+    if (spare < tunable::kHolesFromBytes || !central.may_have_holes()) continue;
+    given += central.release_holes(spare, page_heap_, go_on);
+  }
+  return given;
+}
+
+bool CacheTier::may_have_holes() const {
+  return std::any_of(std::begin(central_), std::end(central_),
+                     [](const CentralFreeList& central) { return central.may_have_holes(); });
+}
+
+void CacheTier::pay_with_holes(size_t bytes) {
+  for (unsigned i = 1; i < kSizeClasses && bytes != 0; ++i) {
+    CentralFreeList& central = central_[i];
+    if (!central.may_have_holes() || central.loose_bytes() < tunable::kHolesDebtBytes) continue;
+    bytes -= std::min(bytes, central.release_holes(bytes, page_heap_));
+  }
+}
+
 void CacheTier::count_cached(uint64_t* per_class) {
   const Guard guard(registry_lock_);
   for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {

@@ -57,6 +57,14 @@ class CacheTier {
   // Returns whether any transfer cache still holds something.
   bool trim_transfer(bool everything);
 
+  // Gives back pages inside spans on which no object lives: of each class what nobody needed since
+  // the last call, or all of it, until `go_on` says no. Returns the bytes given back.
+  size_t release_holes(bool everything, bool (*go_on)() = nullptr);
+  // Whether a class has had enough back since it was last looked at.
+  bool may_have_holes() const;
+  // Up to `bytes` of them, from classes in which much lies loose: instead of taking new memory.
+  void pay_with_holes(size_t bytes);
+
   void set_budget(size_t bytes) { budget_.store(bytes, std::memory_order_relaxed); }
   // What all thread caches may hold now; what they do hold is at most that.
   size_t claimed() const { return claimed_.load(std::memory_order_relaxed); }

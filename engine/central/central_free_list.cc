@@ -51,6 +51,7 @@ uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
     word |= chosen;
   }
   span->live += taken;
+  if (__builtin_expect(span->holes != 0, 0)) fill_holes(span, objects, taken, arena);
   return taken;
 }
 
@@ -77,6 +78,7 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
     }
   }
   counters_.live += taken;
+  least_free_ = std::min(least_free_, free_objects());
   return taken;
 }
 
@@ -133,7 +135,7 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
     if (span->live == 0) {
       if (!was_full) delist(span);
       --counters_.spans;
-      page_heap.free(span);
+      page_heap.free_small(span, take_holes(span, arena));
     } else if (was_full) {
       if (run != 0) enlist(span);
     } else if (bucket_of(span) != span->bucket) {
@@ -142,6 +144,9 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
     }
   }
   counters_.live -= given;
+  freed_bytes_.store(freed_bytes_.load(std::memory_order_relaxed) +
+                         size_t{given} * geometry().object_bytes,
+                     std::memory_order_relaxed);
   *culprit = given;
   return misuse;
 }
@@ -151,6 +156,7 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
 void CentralFreeList::verify(const Arena& arena) const {
   uint64_t spans = 0;
   uint64_t live = 0;
+  uint64_t holes = 0;
   for (PageId page = 0; page < arena.committed_pages();) {
     const Span* span = arena.span_of(page);
     page = span->end() + span->headroom;
@@ -164,11 +170,14 @@ void CentralFreeList::verify(const Arena& arena) const {
       bits += static_cast<uint32_t>(std::popcount(word));
     }
     TRI_CHECK_EQ(bits, span->live);
+    TRI_CHECK_EQ(span->holes & ~pages_without_objects(span, arena), 0u);
+    holes += static_cast<uint64_t>(std::popcount(span->holes)) * arena.os().page_bytes;
     live += bits;
     ++spans;
   }
   TRI_CHECK_EQ(spans, counters_.spans);
   TRI_CHECK_EQ(live, counters_.live);
+  TRI_CHECK_EQ(holes, counters_.hole_bytes);
 }
 
 }  // namespace tri

@@ -1,6 +1,7 @@
 #include "engine/pages/page_heap.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "engine/base/bits.h"
 #include "engine/base/check.h"
@@ -248,17 +249,12 @@ bool PageHeap::admit(size_t after) {
 void PageHeap::free(Span* span, bool emptied) {
   if (span->remapped) emptied = drop_mapping(span->first, span->pages);
   const Guard guard(lock_);
-  if (span->state == SpanState::kSmall) {
-    arena_.set_class(span->first, span->pages, kLargeClass);
-    counters_.small_in_use -= span->pages;
-  } else {
-    TRI_CHECK(span->state == SpanState::kLarge);
-    counters_.large_in_use -= span->pages + span->headroom;
-    counters_.headroom -= span->headroom;
-    --counters_.large_objects;
-    ++counters_.large_frees;
-    counters_.large_requested_bytes -= span->requested;
-  }
+  TRI_CHECK(span->state == SpanState::kLarge);
+  counters_.large_in_use -= span->pages + span->headroom;
+  counters_.headroom -= span->headroom;
+  --counters_.large_objects;
+  ++counters_.large_frees;
+  counters_.large_requested_bytes -= span->requested;
   span->released = span->headroom;
   if (emptied) {
     arena_.set_released(span->first, span->pages, true);
@@ -266,6 +262,18 @@ void PageHeap::free(Span* span, bool emptied) {
   }
   span->pages += span->headroom;
   span->headroom = 0;
+  merge_and_insert(span);
+}
+
+void PageHeap::free_small(Span* span, uint32_t released) {
+  const Guard guard(lock_);
+  TRI_CHECK(span->state == SpanState::kSmall);
+  arena_.set_class(span->first, span->pages, kLargeClass);
+  counters_.small_in_use -= span->pages;
+  span->released = static_cast<Pages>(std::popcount(released));
+  for (; released != 0; released &= released - 1) {
+    arena_.set_released(span->first + lowest_bit(released), 1, true);
+  }
   merge_and_insert(span);
 }
 
@@ -481,13 +489,14 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
   return total;
 }
 
-void PageHeap::pay_debt() {
+Pages PageHeap::pay_debt() {
   lock_.acquire();
   const Pages slack = (tunable::kDebtSlackBytes >> kPageShift) + resident_pages() / 16;
   const Pages spare = counters_.free_resident - std::min(counters_.free_resident, slack);
-  const Pages due = std::min(debt_.exchange(0, std::memory_order_relaxed), spare);
+  const Pages debt = debt_.exchange(0, std::memory_order_relaxed);
   lock_.release();
-  release(due, [] { return true; });
+  const auto paid = static_cast<Pages>(release(std::min(debt, spare), [] { return true; }));
+  return debt - std::min(debt, paid);
 }
 
 Pages PageHeap::take_low_water() {

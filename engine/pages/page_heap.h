@@ -67,9 +67,11 @@ class PageHeap {
   // A large block in place: the program now wants `requested` bytes of it.
   void set_requested(Span* span, size_t requested);
 
-  // Gives a span of state kSmall or kLarge back. The caller has cleared its live bits. `emptied`:
-  // its pages have been moved away and read as zero.
+  // Gives a large span back. `emptied`: its pages have been moved away and read as zero.
   void free(Span* span, bool emptied = false);
+  // Gives a span of a size class back, whose live bits are clear. `released`: which of its pages have
+  // no memory, a bit each.
+  void free_small(Span* span, uint32_t released);
 
   // Makes a large span `pages` long where it lies, from its head-room, the free span behind it or
   // new arena. False when the pages behind it are taken.
@@ -85,9 +87,11 @@ class PageHeap {
 
   // Gives back as many resident free pages as were made resident elsewhere since the last call, but
   // for a little slack: a heap that moves to other pages, because none of the free runs fits, does
-  // not hold both. In slow paths, without locks; cheap when nothing is due.
-  void settle_debt() {
-    if (debt_.load(std::memory_order_relaxed) >= tunable::kDebtStepBytes >> kPageShift) pay_debt();
+  // not hold both. Returns the pages for which nothing was free. In slow paths, without locks; cheap
+  // when nothing is due.
+  Pages settle_debt() {
+    const bool due = debt_.load(std::memory_order_relaxed) >= tunable::kDebtStepBytes >> kPageShift;
+    return __builtin_expect(due, 0) ? pay_debt() : 0;
   }
 
   // The fewest resident free pages since the last call: what nobody needed in the meantime.
@@ -118,7 +122,7 @@ class PageHeap {
   void verify();
 
  private:
-  void pay_debt();
+  Pages pay_debt();
   Span* take_best_fit(Pages pages);
   Span* take_growing(Pages pages);
   Span* longest_free() const;

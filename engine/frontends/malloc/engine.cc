@@ -58,7 +58,7 @@ bool start_slow() {
 
 void after_slow_path(void* caller) {
   if (g_tiers.page_heap.take_pressure()) call_pressure_hook();
-  g_tiers.page_heap.settle_debt();
+  settle_debt();
   g_background.note_activity(caller);
 }
 
@@ -213,13 +213,19 @@ size_t usable_bytes(const void* block) {
   return checked_bytes("malloc_usable_size", const_cast<void*>(block));
 }
 
+void settle_debt() {
+  const Pages unpaid = g_tiers.page_heap.settle_debt();
+  if (__builtin_expect(unpaid != 0, 0)) g_tiers.caches.pay_with_holes(bytes_of(unpaid));
+}
+
 size_t release_everything() {
   if (!ensure_started()) return 0;
   g_tiers.caches.flush(t_state);
   g_tiers.caches.drain_idle(g_tiers.arena.os().now_ms(),
                             static_cast<uint32_t>(g_settings.idle_drain_ms));
   g_tiers.caches.trim_transfer(true);
-  return bytes_of(static_cast<Pages>(g_tiers.page_heap.release(UINT32_MAX)));
+  const size_t pages = g_tiers.page_heap.release(UINT32_MAX);
+  return bytes_of(static_cast<Pages>(pages)) + g_tiers.caches.release_holes(true);
 }
 
 }  // namespace tri

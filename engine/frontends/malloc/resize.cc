@@ -90,7 +90,7 @@ template <typename Resize>
 void* resize_pages(Resize resize) {
   void* result = resize();
   if (result == nullptr && release_everything() != 0) result = resize();
-  g_tiers.page_heap.settle_debt();
+  settle_debt();
   return result;
 }
 
