@@ -59,8 +59,9 @@ class Stats:
     Every byte of ``committed`` is in exactly one of ``small_in_use``, ``large_in_use``,
     ``thread_cached``, ``transfer_cached``, ``central_free``, ``span_tail``,
     ``page_heap_resident`` and ``page_heap_released``; ``span_holes`` is the part of
-    ``central_free`` and ``span_tail`` that has been given back page by page. ``limit`` and ``soft_limit`` are 0 when there
-    is none. ``str()`` gives the table of the tiers, ``to_dict()`` plain values for JSON.
+    ``central_free`` and ``span_tail`` that has been given back page by page. ``limit`` and
+    ``soft_limit`` are 0 when there is none. ``str()`` gives the table of the tiers, ``to_dict()``
+    plain values for JSON.
     """
 
     pid: int
