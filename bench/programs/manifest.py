@@ -50,7 +50,7 @@ class Row:
     @property
     def output(self) -> Path:
         """Where the program's output goes."""
-        return build_folder(self.folder) / f"{self.name}.out"
+        return build_folder(self.folder) / f"{self.name.replace('/', '_')}.out"
 
     def executable(self) -> Path | None:
         """The program, if it is there."""

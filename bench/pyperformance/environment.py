@@ -7,6 +7,7 @@ of Python costs its row and no other.
 from __future__ import annotations
 
 import functools
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,9 @@ from bench.pyperformance.benchmarks import VERSION, Benchmark
 @functools.cache
 def environment(python: Path) -> Path:
     """The interpreter of the environment, with pyperformance installed."""
-    folder = BINARIES / "pyperformance" / version_of(python)
+    # Several builds of one version are told apart by their path.
+    mark = hashlib.sha256(str(python).encode()).hexdigest()[:8]
+    folder = BINARIES / "pyperformance" / f"{version_of(python)}-{mark}"
     own = folder / "bin" / "python"
     ready = folder / f"ready-{VERSION}"
     if not ready.exists():

@@ -54,7 +54,7 @@ def main() -> None:
     # Some scripts have several benchmarks: all of them count the same.
     times = [seconds_of(result.get_runs()[0].warmups) for result in results]
     mean = math.exp(sum(map(math.log, times)) / len(times))
-    print(json.dumps({"metrics": {"ms": mean * 1000, **memory}, "proof": allocator_in_use()}))
+    print(json.dumps({"metrics": {"us": mean * 1e6, **memory}, "proof": allocator_in_use()}))
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ def _exchange(server: Server, requests: Sequence[bytes], answer: bytes, answers:
                 got = connection.recv(RECEIVE_BYTES)
                 if not got or b"ERROR" in got:
                     raise ChildFailedError(f"memcached answered {got[:80]!r}")
-                missing -= (tail + got).count(answer + b"\r\n")
-                # An answer may be cut in two; a whole one must not be counted twice.
-                tail = got[-len(answer) - 1 :] if not got.endswith(answer + b"\r\n") else b""
+                text = tail + got
+                missing -= text.count(answer + b"\r\n")
+                # An answer may be cut in two; what is kept is too short to hold a whole one.
+                tail = text[-len(answer) - 1 :]

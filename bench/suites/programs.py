@@ -11,7 +11,6 @@ import functools
 import os
 import re
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,6 @@ RATE_OPERATIONS = 1e9
 
 def rows_of(folder: Path) -> list[Row]:
     """The rows of a folder: of its own list, or of mimalloc-bench's where it is such a checkout."""
-    folder = folder.absolute()
     if (folder / MANIFEST).is_file():
         return read_manifest(folder / MANIFEST, folder)
     if (folder / MIMALLOC_BENCH_OUTPUT).is_dir():
@@ -114,7 +112,11 @@ def _check(allocator: Allocator, line: dict[str, Any]) -> None:
 
 def make_suite(settings: Settings) -> Suite:
     """All rows of all folders; a row names its folder where there are several."""
-    folders: Sequence[Path] = settings.folders or (DEBIAN,)
+    folders = [folder.absolute() for folder in settings.folders or (DEBIAN,)]
+    names = [folder.name for folder in folders]
+    for name in names:
+        if names.count(name) > 1:
+            raise UnusableSettingError(f"two folders are named {name}: their rows would be mixed")
     programs = []
     for folder in folders:
         suffix = f" ({folder.name})" if len(folders) > 1 else ""

@@ -115,6 +115,8 @@ def test_rows_of_several_folders_name_theirs(tmp_path: Path) -> None:
         rows(tmp_path / name, "[a]\ncommand = cat\n")
     suite = suites.load("programs", Settings(folders=[tmp_path / "one", tmp_path / "two"]))
     assert [program.name for program in suite.programs] == ["a (one)", "a (two)"]
+    with pytest.raises(UnusableSettingError, match="two folders are named one"):
+        suites.load("programs", Settings(folders=[tmp_path / "one", tmp_path / "x" / "one"]))
 
 
 def test_a_program_of_fixed_duration_is_taken_at_its_word(tmp_path: Path) -> None:
