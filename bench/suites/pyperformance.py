@@ -13,7 +13,7 @@ from bench.suites.base import Metric, Program, Settings, Suite
 from bench.suites.python import interpreters
 
 METRICS = (
-    Metric("us", "time", "us"),
+    Metric("us", "processor time", "us"),
     Metric("peak_kib", "peak resident memory", "MiB", 1024),
     Metric("rss_kib", "resident memory at the end", "MiB", 1024, shown=False),
 )
