@@ -9,12 +9,11 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from bench import child
 from bench.allocators import Allocator
-from bench.suites.base import Metric, Program, Suite
+from bench.suites.base import Metric, Program, Settings, Suite
 from bench.suites.python import interpreters
 
 METRICS = (
@@ -49,11 +48,11 @@ def _time_once(python: Path, allocator: Allocator) -> dict[str, float]:
     return {"ms": milliseconds, "cpu_ms": (used.ru_utime + used.ru_stime) * 1000}
 
 
-def make_suite(pythons: Sequence[Path]) -> Suite:
+def make_suite(settings: Settings) -> Suite:
     """One row per interpreter."""
     programs = tuple(
         Program(f"python -c pass{suffix}", functools.partial(_measure, python), version)
-        for python, version, suffix in interpreters(pythons)
+        for python, version, suffix in interpreters(settings.pythons)
     )
     rounds = 40  # single starts differ by milliseconds, allocators by less than one
     return Suite("startup", programs, METRICS, False, rounds, shows_differences=True)
