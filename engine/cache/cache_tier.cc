@@ -337,15 +337,18 @@ unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more) {
   for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {
     // Read without the lock: only a hint.
     if (cache->claimed_bytes == 0 || cache->unreadable) continue;
+    // An event loop with nothing to do still ticks: a little time spent is idling too.
     const uint64_t cpu_ns = platform::thread_cpu_ns(cache->thread_id);
-    if (cpu_ns != cache->cpu_ns) {
+    const uint64_t idle_ns = (now_ms - cache->idle_since_ms) * 1000000 / tunable::kIdlePart;
+    if (cpu_ns - cache->cpu_ns > idle_ns) {
       cache->cpu_ns = cpu_ns;
-      cache->unchanged_since_ms = now_ms;
+      cache->idle_since_ms = now_ms;
     }
-    if (now_ms - cache->unchanged_since_ms < idle_ms || drained == kAtOnce || !try_drain(*cache)) {
+    if (now_ms - cache->idle_since_ms < idle_ms || drained == kAtOnce || !try_drain(*cache)) {
       holding += cache->unreadable ? 0 : 1;
     } else {
       ++drained;
+      cache->idle_since_ms = now_ms;  // not again at the next tick
     }
   }
   *more = drained == kAtOnce;

@@ -49,9 +49,9 @@ class CacheTier {
   // Empties the calling thread's cache; it fills again by use.
   void flush(ThreadState& state);
 
-  // Empties caches of threads that used no CPU for `idle_ms`. Returns how many threads are not idle
-  // yet and hold something. Called often enough to notice: a thread is idle when its CPU time has
-  // not changed between two calls that far apart.
+  // Empties caches of threads that used next to no CPU for `idle_ms`. Returns how many threads are
+  // not idle yet and hold something. Called often enough to notice: a thread is idle when its CPU
+  // time has not changed between two calls that far apart.
   unsigned drain_idle(uint64_t now_ms, uint32_t idle_ms);
   // Gives what lay unused in the transfer caches since the last call, or all of it, to the spans.
   // Returns whether any transfer cache still holds something.

@@ -12,7 +12,8 @@
 //
 // Who touches it. The owner, and the scavenger when the owner is asleep, by this protocol:
 //   * the owner reaches its cache only through `ThreadState::active`. Slow paths hold `lock`;
-//   * to empty the cache of a thread that has used no CPU for a while, the scavenger takes `lock`,
+//   * to empty the cache of a thread that has used next to no CPU for a while, the scavenger takes
+//   `lock`,
 //     points `active` at the shared empty cache, and asks the kernel whether the thread is asleep
 //     in a system call. If so, no fast path is under way (they make none) and the next one will
 //     find the empty cache and enter the slow path, where `lock` makes it wait. If not, the
@@ -90,7 +91,7 @@ struct ThreadCache {
   size_t claimed_bytes = 0;  // of the process-wide budget; under `lock`
   // The scavenger's notes on the owner.
   uint64_t cpu_ns = 0;
-  uint64_t unchanged_since_ms = 0;
+  uint64_t idle_since_ms = 0;
   bool unreadable = false;  // the kernel does not tell whether the owner sleeps
 };
 

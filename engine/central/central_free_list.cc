@@ -144,9 +144,9 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
     }
   }
   counters_.live -= given;
-  freed_bytes_.store(freed_bytes_.load(std::memory_order_relaxed) +
-                         size_t{given} * geometry().object_bytes,
-                     std::memory_order_relaxed);
+  freed_bytes_.store(
+      freed_bytes_.load(std::memory_order_relaxed) + size_t{given} * geometry().object_bytes,
+      std::memory_order_relaxed);
   *culprit = given;
   return misuse;
 }

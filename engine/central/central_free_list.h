@@ -58,8 +58,8 @@ class CentralFreeList {
   }
   // The least that was free, and had memory, at any moment since the last call, in bytes.
   size_t take_spare();
-  // What is free and has memory, in bytes, if it is at least a quarter of the class; else 0. A hint,
-  // read without the lock.
+  // What is free and has memory, in bytes, if it is at least a quarter of the class; else 0. A
+  // hint, read without the lock.
   size_t loose_bytes() const;
 
   const CentralCounters& counters() const { return counters_; }
@@ -94,7 +94,7 @@ class CentralFreeList {
   uint8_t occupied_ = 0;  // bit b: bucket b holds a span
   List<Span> buckets_[kBuckets];
   CentralCounters counters_;
-  uint64_t least_free_ = 0;  // objects, since take_spare()
+  uint64_t least_free_ = 0;             // objects, since take_spare()
   std::atomic<size_t> freed_bytes_{0};  // since the last pass; written under the lock
   uint8_t pass_ = 1;
 };

@@ -1,13 +1,13 @@
 // Holes: hardware pages of a span in use on which no object lives, given back to the OS one by one.
-// It is what a heap has left to give when nine objects in ten are gone and a tenth holds every span:
-// free objects hold nothing (design.md, rule 1), so no object has to move for it. glibc's
+// It is what a heap has left to give when nine objects in ten are gone and a tenth holds every
+// span: free objects hold nothing (design.md, rule 1), so no object has to move for it. glibc's
 // malloc_trim does the same between its chunks, on request.
 //
 //   bucket:  [looked at][looked at] ... <- push_back   first() -> [not yet] [not yet]
 //
-// A pass goes through the buckets from the emptiest span on, a few spans each time the lock is held;
-// a span that has been looked at goes to the back of its bucket, where take() comes last. A new pass
-// is worth it once enough objects have come back.
+// A pass goes through the buckets from the emptiest span on, a few spans each time the lock is
+// held; a span that has been looked at goes to the back of its bucket, where take() comes last. A
+// new pass is worth it once enough objects have come back.
 #include <algorithm>
 #include <bit>
 #include <utility>
@@ -149,8 +149,8 @@ void CentralFreeList::fill_holes(Span* span, void* const* objects, uint32_t coun
   counters_.hole_bytes -= static_cast<size_t>(std::popcount(filled)) * pages.bytes;
 }
 
-// The span is empty: what it lacks becomes the page heap's knowledge, by its own pages, one bit each.
-// Half a page counts as resident.
+// The span is empty: what it lacks becomes the page heap's knowledge, by its own pages, one bit
+// each. Half a page counts as resident.
 uint32_t CentralFreeList::take_holes(Span* span, const Arena& arena) {
   if (span->holes == 0) return 0;
   const HardwarePages pages(span, arena);

@@ -69,8 +69,8 @@ class PageHeap {
 
   // Gives a large span back. `emptied`: its pages have been moved away and read as zero.
   void free(Span* span, bool emptied = false);
-  // Gives a span of a size class back, whose live bits are clear. `released`: which of its pages have
-  // no memory, a bit each.
+  // Gives a span of a size class back, whose live bits are clear. `released`: which of its pages
+  // have no memory, a bit each.
   void free_small(Span* span, uint32_t released);
 
   // Makes a large span `pages` long where it lies, from its head-room, the free span behind it or
@@ -87,8 +87,8 @@ class PageHeap {
 
   // Gives back as many resident free pages as were made resident elsewhere since the last call, but
   // for a little slack: a heap that moves to other pages, because none of the free runs fits, does
-  // not hold both. Returns the pages for which nothing was free. In slow paths, without locks; cheap
-  // when nothing is due.
+  // not hold both. Returns the pages for which nothing was free. In slow paths, without locks;
+  // cheap when nothing is due.
   Pages settle_debt() {
     const bool due = debt_.load(std::memory_order_relaxed) >= tunable::kDebtStepBytes >> kPageShift;
     return __builtin_expect(due, 0) ? pay_debt() : 0;

@@ -11,8 +11,8 @@
 namespace tri::testing {
 namespace {
 
-constexpr SizeClass kFine = class_of_size(64);     // 64 objects a hardware page, 128 a span
-constexpr SizeClass kAcross = class_of_size(768);  // 10 a span: objects lie across its middle
+constexpr SizeClass kFine = class_of_size(64);       // 64 objects a hardware page, 128 a span
+constexpr SizeClass kAcross = class_of_size(768);    // 10 a span: objects lie across its middle
 constexpr SizeClass kCoarse = class_of_size(20480);  // 2 a span of 5 pages
 
 struct Holey : SmallHeap {

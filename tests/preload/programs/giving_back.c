@@ -35,7 +35,7 @@ static void drop(int count) {
 
 static const size_t sizes[] = {240, 1000, 9000, 100000, 1 << 20, 50 << 20};
 enum { size_count = sizeof sizes / sizeof *sizes };
-static const size_t burst = 200u << 20, slack = 8u << 20;
+static const size_t burst = 200u << 20, slack = 6u << 20;
 
 static void expect_to_fall(size_t bound, size_t size) {
   int fell = resident_falls_to(bound, patience_s);
