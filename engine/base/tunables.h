@@ -107,9 +107,11 @@ inline constexpr size_t kRefreshBytes = 4 * kMiB;
 // Before a fork up to this much is given back, because the background thread will not be there for
 // a while to do it; and the child's page tables are the smaller for it.
 inline constexpr size_t kForkReleaseBytes = 512 * kMiB;
-// Pages made resident while others lie free are made up for at once, in steps of this much: one
-// system call a step ...
+// Pages made resident while others lie free are made up for from this much on ...
 inline constexpr size_t kDebtStepBytes = 512 * kKiB;
+// ... not more often than this, so that blocks of random sizes that come and go, each in the place
+// of another, are not faulted in again and again (churn large: 100 ns an operation, else 550) ...
+inline constexpr uint32_t kDebtPeriodMs = 10;
 // ... as far as more than this lies free, and a sixteenth of the heap: what a busy program frees
 // and takes again from moment to moment.
 inline constexpr size_t kDebtSlackBytes = 1 * kMiB;

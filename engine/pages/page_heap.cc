@@ -54,15 +54,31 @@ void PageHeap::finish_zeroing(Span* span) {
 }
 
 Span* PageHeap::allocate_aligned(Pages pages, size_t alignment, size_t requested) {
-  const size_t slack = (alignment >> kPageShift) - 1;
-  if (slack + pages > arena_.max_pages()) return nullptr;
+  const size_t step = alignment >> kPageShift;
+  if (step - 1 + pages > arena_.max_pages()) return nullptr;
   make_room(pages);
   const Guard guard(lock_);
-  Span* span = take_best_fit(pages + static_cast<Pages>(slack));
-  if (span == nullptr) return nullptr;
-  const auto address = reinterpret_cast<size_t>(arena_.address_of(span->first));
-  const size_t offset = round_up(address, alignment) - address;
-  return make_large(carve(span, static_cast<Pages>(offset >> kPageShift), pages, 0), requested);
+  Pages offset = 0;
+  Span* span = take_aligned(pages, static_cast<Pages>(step), &offset);
+  return span == nullptr ? nullptr : make_large(carve(span, offset, pages, 0), requested);
+}
+
+// The smallest run that is long enough, if the block fits into it by luck: often the place that one
+// like it has left. Else one in which it fits wherever that begins.
+Span* PageHeap::take_aligned(Pages pages, Pages alignment, Pages* offset) {
+  const auto fits = [&](const Span* span) {
+    const auto page = reinterpret_cast<uintptr_t>(arena_.address_of(span->first)) >> kPageShift;
+    *offset = static_cast<Pages>(round_up(page, alignment) - page);
+    return *offset + pages <= span->pages;
+  };
+  Span* span = resident_.best_fit(pages);
+  if (span != nullptr && fits(span)) {
+    remove_free(span);
+    return span;
+  }
+  span = take_best_fit(pages + alignment - 1);
+  if (span != nullptr) fits(span);
+  return span;
 }
 
 Span* PageHeap::allocate_growing(Pages pages, size_t requested) {
@@ -114,9 +130,10 @@ Span* PageHeap::take_best_fit(Pages pages) {
   return nullptr;
 }
 
-// How many pages of a part of a free span are released: counted only where the span is mixed.
+// How many pages of a part of a free span are released: counted only where a span is mixed.
 Pages PageHeap::released_in(const Span* span, PageId first, Pages pages) const {
   if (span->released == 0) return 0;
+  if (pages == span->pages) return span->released;
   return span->released == span->pages ? pages : arena_.count_released(first, pages);
 }
 

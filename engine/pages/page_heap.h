@@ -91,7 +91,11 @@ class PageHeap {
   // cheap when nothing is due.
   Pages settle_debt() {
     const bool due = debt_.load(std::memory_order_relaxed) >= tunable::kDebtStepBytes >> kPageShift;
-    return __builtin_expect(due, 0) ? pay_debt() : 0;
+    if (__builtin_expect(!due, 1)) return 0;
+    const uint64_t now = arena_.os().now_ms();
+    if (now < paid_ms_.load(std::memory_order_relaxed) + tunable::kDebtPeriodMs) return 0;
+    paid_ms_.store(now, std::memory_order_relaxed);
+    return pay_debt();
   }
 
   // The fewest resident free pages since the last call: what nobody needed in the meantime.
@@ -124,6 +128,7 @@ class PageHeap {
  private:
   Pages pay_debt();
   Span* take_best_fit(Pages pages);
+  Span* take_aligned(Pages pages, Pages alignment, Pages* offset);
   Span* take_growing(Pages pages);
   Span* longest_free() const;
   Span* carve(Span* span, Pages offset, Pages pages, Pages headroom);
@@ -153,6 +158,7 @@ class PageHeap {
   Pages low_water_ = 0;
   // Pages made resident while others lay free. Written under the lock, glanced at without.
   std::atomic<Pages> debt_{0};
+  std::atomic<uint64_t> paid_ms_{0};
   bool keep_bits_ = false;  // while carve() works for calloc
   // Spans out of the sets while their memory is given back, and what they still hold.
   // The count is written under the lock, and is the futex of who waits for them.
