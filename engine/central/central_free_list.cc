@@ -42,6 +42,14 @@ uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
     span->first_word = w;
     uint64_t chosen = 0;
     char* const word_begin = begin + size_t{w} * 64 * g.object_bytes;
+    if (free == ~uint64_t{0} && count - taken >= 64) {  // a fresh span: no bit to look for
+      for (unsigned bit = 0; bit < 64; ++bit) {
+        objects[taken + bit] = word_begin + size_t{bit} * g.object_bytes;
+      }
+      taken += 64;
+      word = ~uint64_t{0};
+      continue;
+    }
     while (free != 0 && taken < count) {
       const unsigned bit = lowest_bit(free);
       chosen |= uint64_t{1} << bit;

@@ -58,9 +58,8 @@ class CentralFreeList {
   }
   // The least that was free, and had memory, at any moment since the last call, in bytes.
   size_t take_spare();
-  // What is free and has memory, in bytes, if it is at least a quarter of the class; else 0. A
-  // hint, read without the lock.
-  size_t loose_bytes() const;
+  // What is free and has memory, in bytes, if it is at least a quarter of the class; else 0.
+  size_t loose_bytes();
 
   const CentralCounters& counters() const { return counters_; }
   platform::Lock& lock() { return lock_; }
@@ -81,7 +80,7 @@ class CentralFreeList {
     return counters_.spans * geometry().span_objects - counters_.live;
   }
   uint32_t pages_without_objects(const Span* span, const Arena& arena) const;
-  size_t punch(Span* span, const Arena& arena);
+  bool punch(Span* span, const Arena& arena, size_t* given);
   Span* next_to_look_at() const;
   void fill_holes(Span* span, void* const* objects, uint32_t count, const Arena& arena);
   uint32_t take_holes(Span* span, const Arena& arena);

@@ -70,24 +70,24 @@ uint32_t CentralFreeList::pages_without_objects(const Span* span, const Arena& a
   return found;
 }
 
-// Gives back the holes of one span, run by run. Bytes; 0 also when the kernel keeps the memory.
-size_t CentralFreeList::punch(Span* span, const Arena& arena) {
+// Gives back what is left to give of one span, run by run. False when the kernel keeps the memory.
+bool CentralFreeList::punch(Span* span, const Arena& arena, size_t* given) {
   const HardwarePages pages(span, arena);
-  size_t given = 0;
   for (uint32_t left = pages_without_objects(span, arena) & ~span->holes; left != 0;) {
     const unsigned first = lowest_bit(left);
     const auto run = static_cast<unsigned>(std::countr_one(left >> first));
+    const size_t bytes = run * pages.bytes;
     char* const begin = arena.address_of(span->first) + pages.offset + first * pages.bytes;
-    if (!arena.os().release(begin, run * pages.bytes)) break;
+    if (!arena.os().release(begin, bytes)) return false;
     const auto bits = static_cast<uint32_t>(low_bits(run) << first);
     span->holes |= bits;
     left &= ~bits;
-    given += run * pages.bytes;
+    *given += bytes;
+    counters_.hole_bytes += bytes;
+    counters_.released_hole_bytes += bytes;
     ++counters_.hole_releases;
   }
-  counters_.hole_bytes += given;
-  counters_.released_hole_bytes += given;
-  return given;
+  return true;
 }
 
 size_t CentralFreeList::release_holes(size_t bytes, PageHeap& page_heap, bool (*go_on)()) {
@@ -98,16 +98,17 @@ size_t CentralFreeList::release_holes(size_t bytes, PageHeap& page_heap, bool (*
     const Guard guard(lock_);
     for (unsigned n = 0; n < kSpansAtOnce && given < bytes; ++n) {
       Span* span = next_to_look_at();
-      if (span == nullptr) {  // the pass is done
+      if (span != nullptr) {
+        List<Span>& bucket = buckets_[span->bucket];
+        bucket.remove(span);
+        bucket.push_back(span);
+        span->pass = pass_;
+      }
+      if (span == nullptr || !punch(span, page_heap.arena(), &given)) {  // the pass is over
         ++pass_;
         freed_bytes_.store(0, std::memory_order_relaxed);
         return given;
       }
-      List<Span>& bucket = buckets_[span->bucket];
-      bucket.remove(span);
-      bucket.push_back(span);
-      span->pass = pass_;
-      given += punch(span, page_heap.arena());
     }
   }
   return given;
@@ -127,7 +128,8 @@ size_t CentralFreeList::take_spare() {
   return bytes - std::min<size_t>(bytes, counters_.hole_bytes);
 }
 
-size_t CentralFreeList::loose_bytes() const {
+size_t CentralFreeList::loose_bytes() {
+  const Guard guard(lock_);
   const size_t whole = counters_.spans * bytes_of(geometry().span_pages);
   const size_t free = free_objects() * geometry().object_bytes;
   const size_t loose = free - std::min<size_t>(free, counters_.hole_bytes);
