@@ -337,10 +337,12 @@ unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more) {
   for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {
     // Read without the lock: only a hint.
     if (cache->claimed_bytes == 0 || cache->unreadable) continue;
+    // To itself a thread looks asleep: it is in the system call that asks.
+    if (cache->thread_id == platform::current_thread_id()) continue;
     // An event loop with nothing to do still ticks: a little time spent is idling too.
     const uint64_t cpu_ns = platform::thread_cpu_ns(cache->thread_id);
     const uint64_t idle_ns = (now_ms - cache->idle_since_ms) * 1000000 / tunable::kIdlePart;
-    if (cpu_ns - cache->cpu_ns > idle_ns) {
+    if (cache->idle_since_ms == 0 || cpu_ns - cache->cpu_ns > idle_ns) {
       cache->cpu_ns = cpu_ns;
       cache->idle_since_ms = now_ms;
     }
@@ -385,12 +387,29 @@ bool CacheTier::may_have_holes() const {
                      [](const CentralFreeList& central) { return central.may_have_holes(); });
 }
 
-void CacheTier::pay_with_holes(size_t bytes) {
-  for (unsigned i = 1; i < kSizeClasses && bytes != 0; ++i) {
-    CentralFreeList& central = central_[i];
-    if (!central.may_have_holes() || central.loose_bytes() < tunable::kHolesDebtBytes) continue;
-    bytes -= std::min(bytes, central.release_holes(bytes, page_heap_));
+void CacheTier::settle_growth(size_t bytes, uint64_t now_ms) {
+  // What lies loose now, not what comes back later, could have been used instead.
+  size_t loose = 0;
+  for (CentralFreeList& central : central_) loose += loose_in(central);
+  const size_t debt = hole_debt_.load(std::memory_order_relaxed) + std::min(bytes, loose);
+  if (now_ms < holes_paid_ms_.load(std::memory_order_relaxed) + tunable::kDebtPeriodMs) {
+    hole_debt_.store(std::min(debt, loose), std::memory_order_relaxed);
+    return;
   }
+  hole_debt_.store(0, std::memory_order_relaxed);
+  holes_paid_ms_.store(now_ms, std::memory_order_relaxed);
+  size_t left = debt;
+  for (CentralFreeList& central : central_) {
+    if (left == 0) break;
+    if (loose_in(central) != 0) left -= std::min(left, central.release_holes(left, page_heap_));
+  }
+}
+
+// Free in spans, of a class that has much of it and where holes may be found.
+size_t CacheTier::loose_in(CentralFreeList& central) {
+  if (!central.may_have_holes()) return 0;
+  const size_t loose = central.loose_bytes();
+  return loose < tunable::kHolesDebtBytes ? 0 : loose;
 }
 
 void CacheTier::count_cached(uint64_t* per_class) {

@@ -62,8 +62,8 @@ class CacheTier {
   size_t release_holes(bool everything, bool (*go_on)() = nullptr);
   // Whether a class has had enough back since it was last looked at.
   bool may_have_holes() const;
-  // Up to `bytes` of them, from classes in which much lies loose: instead of taking new memory.
-  void pay_with_holes(size_t bytes);
+  // New memory was taken: as many of them go, now and then, from classes in which much lies loose.
+  void settle_growth(size_t bytes, uint64_t now_ms);
 
   void set_budget(size_t bytes) { budget_.store(bytes, std::memory_order_relaxed); }
   // What all thread caches may hold now; what they do hold is at most that.
@@ -101,6 +101,7 @@ class CacheTier {
   void give_to_spans(SizeClass size_class, void** objects, uint32_t count);
   bool claim(ThreadCache& cache, size_t bytes);
   void unclaim(ThreadCache& cache, size_t bytes);
+  static size_t loose_in(CentralFreeList& central);
   bool try_drain(ThreadCache& cache);
   unsigned drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more);
   void give_up_share(ThreadCache& cache);
@@ -118,6 +119,10 @@ class CacheTier {
   CentralFreeList central_[kSizeClasses];
   TransferCache transfer_[kSizeClasses];
   CacheCounters counters_[kSizeClasses];
+
+  // What settle_growth has put off, and when it last paid. Two threads at once may pay twice.
+  std::atomic<size_t> hole_debt_{0};
+  std::atomic<uint64_t> holes_paid_ms_{0};
 
   platform::Lock registry_lock_{platform::Rank::kRegistry};
   List<ThreadCache> caches_;

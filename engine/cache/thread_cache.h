@@ -91,8 +91,8 @@ struct ThreadCache {
   size_t claimed_bytes = 0;  // of the process-wide budget; under `lock`
   // The scavenger's notes on the owner.
   uint64_t cpu_ns = 0;
-  uint64_t idle_since_ms = 0;
-  bool unreadable = false;  // the kernel does not tell whether the owner sleeps
+  uint64_t idle_since_ms = 0;  // 0: not looked at yet
+  bool unreadable = false;     // the kernel does not tell whether the owner sleeps
 };
 
 // All that is thread-local: 16 bytes.

@@ -52,7 +52,8 @@ static_assert(size_class_rules::kMaxSpanPages * kPageBytes / 4096 <= 32, "a bit 
 uint32_t CentralFreeList::pages_without_objects(const Span* span, const Arena& arena) const {
   const ClassGeometry& g = geometry();
   const HardwarePages pages(span, arena);
-  if (size_t{g.span_objects - span->live} * g.object_bytes < pages.bytes / 2) return 0;
+  const size_t used = size_t{span->live} * g.object_bytes;
+  if (bytes_of(span->pages) - used < pages.bytes) return 0;
   const auto all_free = [&](uint32_t from, uint32_t end) {
     for (; from < end; from = (from / 64 + 1) * 64) {
       const uint64_t bits = low_bits(std::min(end - from / 64 * 64, 64u)) & ~low_bits(from % 64);

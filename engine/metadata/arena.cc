@@ -109,11 +109,20 @@ bool Arena::grow_tables(Pages pages) {
          bitmap_.grow_to(covered * kBitmapBytesPerPage, *os_, reserved_);
 }
 
+// Where address space is limited (RLIMIT_AS), a program that uses all of it must still be able to
+// cut up what it frees: a span's structure is 1 % of a page.
+bool Arena::secure_metadata(Pages pages) {
+  if (reserved_) return true;
+  const platform::Guard guard(metadata_lock_);
+  return metadata_.grow_to(round_up(bytes_of(pages) / 64, tunable::kMetadataStepBytes), *os_,
+                           false);
+}
+
 bool Arena::grow(Pages pages) {
   const Pages before = committed_pages();
   if (pages > max_pages() - before) return false;
   const Pages after = before + pages;
-  if (!grow_tables(after)) return false;
+  if (!grow_tables(after) || !secure_metadata(after)) return false;
   if (!pages_.grow_to(bytes_of(after), *os_, reserved_)) return false;
   set_released(before, pages, true);
   committed_pages_.store(after, std::memory_order_relaxed);

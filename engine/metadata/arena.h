@@ -162,6 +162,7 @@ class Arena {
   Pages run(PageId first, Pages most, uint64_t flip) const;
   bool try_place(size_t bytes, bool reserve);
   bool grow_tables(Pages pages);
+  bool secure_metadata(Pages pages);
 
   PageLookup lookup_;
   const platform::Os* os_ = nullptr;

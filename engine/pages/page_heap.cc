@@ -196,7 +196,10 @@ void PageHeap::note_allocation(PageId first, Pages pages, Pages newly_resident, 
   if (newly_resident != 0 && !keep_bits_) arena_.set_released(first, pages, false);
   counters_.refaulted_pages += newly_resident;
   if (newly_resident != 0) {
-    debt_.store(debt_.load(std::memory_order_relaxed) + newly_resident, std::memory_order_relaxed);
+    const Pages before = debt_.load(std::memory_order_relaxed);
+    const Pages owed = std::min(newly_resident, spare() - std::min(spare(), before));
+    debt_.store(before + owed, std::memory_order_relaxed);
+    growth_.fetch_add(newly_resident - owed, std::memory_order_relaxed);
   }
   counters_.peak_resident = std::max(counters_.peak_resident, resident);
   low_water_ = std::min(low_water_, counters_.free_resident);
@@ -506,14 +509,20 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
   return total;
 }
 
-Pages PageHeap::pay_debt() {
-  lock_.acquire();
+// Free pages with memory beyond what a busy program frees and takes again.
+Pages PageHeap::spare() const {
   const Pages slack = (tunable::kDebtSlackBytes >> kPageShift) + resident_pages() / 16;
-  const Pages spare = counters_.free_resident - std::min(counters_.free_resident, slack);
-  const Pages debt = debt_.exchange(0, std::memory_order_relaxed);
+  return counters_.free_resident - std::min(counters_.free_resident, slack);
+}
+
+void PageHeap::pay_debt() {
+  const uint64_t now = arena_.os().now_ms();
+  if (now < paid_ms_.load(std::memory_order_relaxed) + tunable::kDebtPeriodMs) return;
+  paid_ms_.store(now, std::memory_order_relaxed);
+  lock_.acquire();
+  const Pages due = std::min(debt_.exchange(0, std::memory_order_relaxed), spare());
   lock_.release();
-  const auto paid = static_cast<Pages>(release(std::min(debt, spare), [] { return true; }));
-  return debt - std::min(debt, paid);
+  release(due, [] { return true; });
 }
 
 Pages PageHeap::take_low_water() {

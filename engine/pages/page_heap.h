@@ -85,17 +85,17 @@ class PageHeap {
   // when that says so.
   size_t release(Pages pages, bool (*go_on)() = nullptr);
 
-  // Gives back as many resident free pages as were made resident elsewhere since the last call, but
-  // for a little slack: a heap that moves to other pages, because none of the free runs fits, does
-  // not hold both. Returns the pages for which nothing was free. In slow paths, without locks;
-  // cheap when nothing is due.
-  Pages settle_debt() {
-    const bool due = debt_.load(std::memory_order_relaxed) >= tunable::kDebtStepBytes >> kPageShift;
-    if (__builtin_expect(!due, 1)) return 0;
-    const uint64_t now = arena_.os().now_ms();
-    if (now < paid_ms_.load(std::memory_order_relaxed) + tunable::kDebtPeriodMs) return 0;
-    paid_ms_.store(now, std::memory_order_relaxed);
-    return pay_debt();
+  // Gives back as many free pages as were made resident elsewhere while these had memory, but for a
+  // little slack: a heap that moves to other pages, because none of the free runs fits, does not
+  // hold both. In slow paths, without locks; cheap when nothing is due.
+  void settle_debt() {
+    if (__builtin_expect(debt_.load(std::memory_order_relaxed) >= kDebtStep, 0)) pay_debt();
+  }
+  // Pages made resident while hardly any lay free, since the last call; 0 while they are few.
+  // Cheap.
+  Pages take_growth() {
+    if (__builtin_expect(growth_.load(std::memory_order_relaxed) < kDebtStep, 1)) return 0;
+    return growth_.exchange(0, std::memory_order_relaxed);
   }
 
   // The fewest resident free pages since the last call: what nobody needed in the meantime.
@@ -126,7 +126,8 @@ class PageHeap {
   void verify();
 
  private:
-  Pages pay_debt();
+  Pages spare() const;
+  void pay_debt();
   Span* take_best_fit(Pages pages);
   Span* take_aligned(Pages pages, Pages alignment, Pages* offset);
   Span* take_growing(Pages pages);
@@ -149,6 +150,8 @@ class PageHeap {
   Pages releasable_range(const Span* span, PageId* first) const;
   Pages resident_range(const Span* span, Pages wanted, PageId* first) const;
 
+  static constexpr Pages kDebtStep = tunable::kDebtStepBytes >> kPageShift;
+
   Arena& arena_;
   platform::Lock lock_{platform::Rank::kPageHeap};
   FixedAllocator<Span> spans_;
@@ -156,8 +159,10 @@ class PageHeap {
   FreeSpans released_;
   PageHeapCounters counters_;
   Pages low_water_ = 0;
-  // Pages made resident while others lay free. Written under the lock, glanced at without.
+  // Pages made resident while as many others lay free, and while they did not. Added to under the
+  // lock, glanced at without.
   std::atomic<Pages> debt_{0};
+  std::atomic<Pages> growth_{0};
   std::atomic<uint64_t> paid_ms_{0};
   bool keep_bits_ = false;  // while carve() works for calloc
   // Spans out of the sets while their memory is given back, and what they still hold.

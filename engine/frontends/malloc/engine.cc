@@ -214,8 +214,10 @@ size_t usable_bytes(const void* block) {
 }
 
 void settle_debt() {
-  const Pages unpaid = g_tiers.page_heap.settle_debt();
-  if (__builtin_expect(unpaid != 0, 0)) g_tiers.caches.pay_with_holes(bytes_of(unpaid));
+  g_tiers.page_heap.settle_debt();
+  if (const Pages growth = g_tiers.page_heap.take_growth()) {
+    g_tiers.caches.settle_growth(bytes_of(growth), g_tiers.arena.os().now_ms());
+  }
 }
 
 size_t release_everything() {
