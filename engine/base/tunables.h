@@ -42,8 +42,9 @@ inline constexpr size_t kRemapBytes = 1 * kMiB;
 // pages, up to this.
 inline constexpr size_t kMaxHeadroomBytes = 1 * kGiB;
 // calloc of a block that was in use asks the kernel (mincore) from here on which of its pages have
-// memory, and gives them back rather than clearing them when it is less than a quarter: clearing a
-// MiB takes 20-75 us, giving it back and touching all of it again 350 us, and asking 3 us.
+// memory, and by that and by trials (malloc/zeroing_habit.h) gives them back or clears them:
+// clearing a MiB takes 20-75 us, giving it back and touching all of it again 350 us, and asking
+// 3 us.
 inline constexpr size_t kCallocLookBytes = 256 * kKiB;
 // From here on it gives back without asking: a program that touches only a part is likely.
 inline constexpr size_t kCallocReleaseBytes = 256 * kMiB;

@@ -6,17 +6,19 @@
 #include "engine/base/tunables.h"
 #include "engine/frontends/malloc/engine.h"
 #include "engine/frontends/malloc/misuse.h"
+#include "engine/frontends/malloc/zeroing_habit.h"
 #include "engine/platform/libc.h"
 
 namespace tri {
 namespace {
 
-// Whether giving pages back is cheaper than clearing them: it is when few of them have memory, as
-// after a use that touched few, or when they are very many.
+constinit ZeroingHabit g_zeroing_habit;
+
+// Whether giving pages back is cheaper than clearing them.
 bool better_given_back(const platform::Os& os, const char* begin, size_t bytes) {
   if (bytes < tunable::kCallocLookBytes || os.page_bytes > kPageBytes) return false;
   return bytes >= tunable::kCallocReleaseBytes ||
-         os.resident_pages(begin, bytes) * os.page_bytes < bytes / 4;
+         g_zeroing_habit.gives_back(bytes, os.resident_pages(begin, bytes) * os.page_bytes);
 }
 
 // Clears the pages of a span that calloc took and that do not read as zero, run by run.
