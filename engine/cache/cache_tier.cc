@@ -15,11 +15,11 @@ constinit ThreadCache g_empty_cache;
 
 namespace {
 
-// What a bin may grow to. At least two batches, so that a flush leaves as much as it takes.
-uint32_t bin_limit(SizeClass size_class) {
+// What a bin may grow to: a batch at least.
+uint32_t bin_limit(const ThreadCache& cache, SizeClass size_class) {
   const ClassGeometry& g = kClasses[size_class];
-  const size_t most = g.object_bytes <= tunable::kBinSmallObjectBytes ? tunable::kBinMaxBytes
-                                                                      : tunable::kBigBinMaxBytes;
+  const size_t most =
+      cache.pace == ThreadCache::Pace::kHigh ? tunable::kBinMaxBytes : tunable::kBinBytes;
   const auto by_bytes = static_cast<uint32_t>(most / g.object_bytes);
   return std::clamp(by_bytes, g.batch, tunable::kBinMaxObjects);
 }
@@ -84,8 +84,20 @@ void CacheTier::deallocate_slow(ThreadState& state, SizeClass size_class, void* 
 
 // Now and then: the cache is made to fit how it is used.
 void CacheTier::look_over(ThreadCache& cache) {
-  if (++cache.slow_calls % tunable::kSweepPeriod == 0) sweep(cache);
+  if (++cache.slow_calls % tunable::kSweepPeriod == 0) {
+    note_pace(cache);
+    sweep(cache);
+  }
   if (starving_.load(std::memory_order_relaxed)) give_up_share(cache);
+}
+
+void CacheTier::note_pace(ThreadCache& cache) {
+  const uint64_t now_ms = page_heap_.arena().os().now_ms();
+  const uint64_t took_ms = now_ms - cache.looked_over_ms;
+  cache.looked_over_ms = now_ms;
+  cache.pace = took_ms <= tunable::kHighPaceMs  ? ThreadCache::Pace::kHigh
+               : took_ms <= tunable::kLowPaceMs ? ThreadCache::Pace::kMiddle
+                                                : ThreadCache::Pace::kLow;
 }
 
 // --- a bin's size ---------------------------------------------------------------------------
@@ -97,7 +109,7 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   const uint32_t fetch = bin.fetch == 0 ? first_fetch(size_class) : bin.fetch;
   // Slow start: double up to a batch; once there, every miss lets the bin hold a batch more.
   const uint32_t max = fetch < g.batch ? fetch : bin.max + g.batch;
-  if (bin.max < max) set_max(cache, size_class, std::min(max, bin_limit(size_class)));
+  if (bin.max < max) set_max(cache, size_class, std::min(max, bin_limit(cache, size_class)));
   bin.fetch = static_cast<uint16_t>(std::min(fetch * 2, g.batch));
   if (bin.max == 0) return;  // the budget is spent
 
@@ -121,7 +133,7 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
 void CacheTier::make_room(ThreadCache& cache, SizeClass size_class) {
   Bin& bin = cache.bins[size_class];
   ++bin.events;
-  const uint32_t most = std::min(2 * kClasses[size_class].batch, bin_limit(size_class));
+  const uint32_t most = std::min(2 * kClasses[size_class].batch, bin_limit(cache, size_class));
   if (bin.max < most) {
     const uint32_t doubled = std::max(bin.max * 2u, first_fetch(size_class));
     if (set_max(cache, size_class, std::min(doubled, most))) return;
@@ -195,16 +207,20 @@ void CacheTier::give_to_spans(SizeClass size_class, void** objects, uint32_t cou
   }
 }
 
-// Classes that had no slow call since the last sweep give half of what they may hold back.
+// Classes that had no slow call since the last sweep give half of what they may hold back; and all
+// that hold much, when slow calls are rare enough to be cheap.
 void CacheTier::sweep(ThreadCache& cache) {
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     const auto size_class = static_cast<SizeClass>(i);
     Bin& bin = cache.bins[i];
-    if (bin.events == 0 && bin.max != 0) {
+    const size_t bytes = size_t{bin.max} * kClasses[i].object_bytes;
+    const bool much = cache.pace == ThreadCache::Pace::kLow && bytes > tunable::kBinBytes &&
+                      bin.max > kClasses[i].batch;
+    if (bin.max != 0 && (bin.events == 0 || much)) {
       const uint32_t max = bin.max / 2;
       const uint32_t held = cache.count(i);
       if (held > max) flush_oldest(cache, size_class, held - max);
-      bin.fetch = 0;
+      if (!much) bin.fetch = 0;
       set_max(cache, size_class, max);
     }
     bin.events = 0;

@@ -96,6 +96,7 @@ class CacheTier {
   void flush_oldest(ThreadCache& cache, SizeClass size_class, uint32_t count);
   void flush_all(ThreadCache& cache);
   void look_over(ThreadCache& cache);
+  void note_pace(ThreadCache& cache);
   void sweep(ThreadCache& cache);
   void give_down(SizeClass size_class, void** objects, uint32_t count);
   void give_to_spans(SizeClass size_class, void** objects, uint32_t count);

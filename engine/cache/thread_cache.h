@@ -87,7 +87,10 @@ struct ThreadCache {
   ThreadCache* prev = nullptr;
   ThreadState* home = nullptr;  // the owner's thread-local state
   int32_t thread_id = 0;
-  uint32_t slow_calls = 0;   // owner, under `lock`
+  uint32_t slow_calls = 0;  // owner, under `lock`
+  // How fast slow calls follow each other, and when that was last looked at. Owner, under `lock`.
+  enum class Pace : uint8_t { kLow, kMiddle, kHigh } pace = Pace::kMiddle;
+  uint64_t looked_over_ms = 0;
   size_t claimed_bytes = 0;  // of the process-wide budget; under `lock`
   // The scavenger's notes on the owner.
   uint64_t cpu_ns = 0;

@@ -1,6 +1,7 @@
 // Which dirty pages calloc clears, and which it gives back for zeros that come when touched.
 #include "engine/frontends/malloc/zeroing_habit.h"
 
+#include "tests/engine/support/expect.h"
 #include "tests/support/cases.h"
 
 namespace tri::testing {
