@@ -22,6 +22,9 @@ namespace tri {
 
 inline constexpr unsigned kSizeClasses = 88;
 inline constexpr size_t kMaxSmallBytes = 256 * 1024;
+// Up to here each doubling has 8 steps, so every multiple of a power of two is a class or is
+// rounded up to one that is a multiple of it too.
+inline constexpr size_t kEighthsBytes = 32 * 1024;
 
 struct ClassGeometry {
   uint32_t object_bytes = 0;
@@ -69,7 +72,7 @@ constexpr uint32_t object_bytes_of(unsigned size_class) {
   }
   // One object a span from here on, so whole pages: 4, 5 and 6 steps.
   unsigned step = size_class - 73;
-  uint32_t base = 32768;
+  uint32_t base = kEighthsBytes;
   unsigned steps = 4;
   for (; step >= steps; base *= 2, ++steps) step -= steps;
   return static_cast<uint32_t>(round_up(base + base * (step + 1) / steps, kPageBytes));
@@ -133,7 +136,7 @@ constexpr uint32_t object_index(const ClassGeometry& geometry, uint32_t offset) 
 }
 
 static_assert(kClasses[8].object_bytes == 128);
-static_assert(kClasses[72].object_bytes == 32 * 1024);
+static_assert(kClasses[72].object_bytes == kEighthsBytes);
 static_assert(kClasses[kSizeClasses - 1].object_bytes == kMaxSmallBytes);
 static_assert(class_of_size(0) == 1 && class_of_size(16) == 1 && class_of_size(17) == 2);
 static_assert(class_of_size(kMaxSmallBytes) == kSizeClasses - 1);

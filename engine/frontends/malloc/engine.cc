@@ -115,20 +115,21 @@ void* allocate_slow(size_t bytes) {
 }
 
 void* allocate_aligned(size_t alignment, size_t bytes) {
-  if (alignment <= kGranuleBytes) return allocate(bytes);
+  // Spans begin on pages. Up to here classes are eighths of powers of two, so a multiple of the
+  // alignment is a class itself or lies between classes that are multiples of it too.
+  if (alignment <= kPageBytes && bytes <= kEighthsBytes - kPageBytes) {
+    return allocate(round_up(bytes + (bytes == 0 ? 1 : 0), alignment));
+  }
   if (alignment > PTRDIFF_MAX || !ensure_started()) return no_memory();
   if (alignment <= kPageBytes && bytes <= kMaxSmallBytes) {
-    // The first class whose objects lie at multiples of the alignment: spans begin on pages, and
-    // the powers of two among the classes bound the search.
-    unsigned size_class = class_of_size(bytes > alignment ? bytes : alignment);
+    // The first class whose objects lie at multiples of the alignment; the powers of two among the
+    // classes bound the search.
+    unsigned size_class = class_of_size(bytes);
     while ((kClasses[size_class].object_bytes & (alignment - 1)) != 0) ++size_class;
     const size_t object_bytes = kClasses[size_class].object_bytes;
     // Between the powers of two few large classes are aligned: then whole pages waste less.
     const bool wasteful = bytes >= tunable::kWholePagesBytes && object_bytes > bytes + bytes / 8;
-    if (!wasteful) {
-      void* object = t_state.active.load(std::memory_order_relaxed)->pop(size_class);
-      return object != nullptr ? object : allocate_slow(object_bytes);
-    }
+    if (!wasteful) return allocate(object_bytes);
   }
   return allocate_pages(bytes, __builtin_return_address(0), [=] {
     return alignment <= kPageBytes ? allocate_large(bytes)

@@ -84,20 +84,22 @@ size_t checked_bytes(const char* operation, void* pointer) {
     if (platform::is_libc_heap_block(pointer)) return platform::libc_usable_bytes(pointer);
     stop_foreign(operation, pointer);
   }
-  const SizeClass size_class = arena.class_of(arena.page_of(pointer));
+  const PageId page = arena.page_of(pointer);
+  const SizeClass size_class = arena.class_of(page);
   if (size_class == kLargeClass) return bytes_of(checked_large(operation, pointer)->pages);
-  const void* begin = block_begin(pointer);
-  if (begin == nullptr) stop_foreign(operation, pointer);
-  if (begin != pointer) stop_interior(operation, pointer, begin);
+  const ClassGeometry& g = kClasses[size_class];
+  const PageId first = arena.span_of(page)->first;
+  const auto offset = static_cast<uint32_t>(static_cast<char*>(pointer) - arena.address_of(first));
+  const uint32_t index = object_index(g, offset);
   // A clear bit is certain: the object lies free in its span. A set one may mean a thread's cache.
-  const Span* span = arena.span_of(arena.page_of(pointer));
-  const uint32_t index = object_index(
-      kClasses[size_class],
-      static_cast<uint32_t>(static_cast<char*>(pointer) - arena.address_of(span->first)));
-  if ((arena.bitmap_word(span->first, index / 64) >> (index % 64) & 1) == 0) {
-    stop_foreign(operation, pointer);
+  const bool begins_here = index * g.object_bytes == offset && index < g.span_objects;
+  if (__builtin_expect(begins_here, 1) &&
+      (arena.bitmap_word(first, index / 64) >> (index % 64) & 1) != 0) {
+    return g.object_bytes;
   }
-  return kClasses[size_class].object_bytes;
+  const void* begin = block_begin(pointer);
+  if (begin != nullptr && begin != pointer) stop_interior(operation, pointer, begin);
+  stop_foreign(operation, pointer);
 }
 
 }  // namespace tri

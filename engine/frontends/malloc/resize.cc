@@ -38,6 +38,15 @@ void* move_to_pages(void* block, size_t old_bytes, size_t bytes) {
   return begin;
 }
 
+// The usual step of a block that grows: nothing moves, and only the statistics would know of the
+// new size, which is not worth a lock.
+bool stays_within_its_pages(Span* span, size_t bytes) {
+  if (bytes < tunable::kWholePagesBytes || pages_for(bytes) != span->pages) return false;
+  if (span->pages != pages_for(span->requested)) return false;
+  span->grown = span->grown || bytes > span->requested;
+  return true;
+}
+
 // To a new span, by page tables. nullptr: it could not be had; the block is where it was.
 void* move_large(Span* span, size_t bytes) {
   const auto pages = static_cast<Pages>(pages_for(bytes));
@@ -77,7 +86,6 @@ void* resize_large(Span* span, void* block, size_t bytes) {
   } else if (pages > span->pages && !page_heap.extend(span, static_cast<Pages>(pages))) {
     return move_large(span, bytes);
   }
-  // Within its pages only the statistics know of the new size: not worth a lock at each step.
   const bool moved_its_end = pages != pages_for(span->requested);
   span->grown = span->grown || bytes > span->requested;
   if (moved_its_end) page_heap.set_requested(span, bytes);
@@ -103,18 +111,22 @@ void* reallocate(void* block, size_t bytes) {
     return nullptr;
   }
   const size_t old_bytes = checked_bytes("realloc", block);
+  const Arena& arena = g_tiers.arena;
+  const bool ours = arena.contains(block);
+  Span* large = nullptr;
+  if (ours && arena.class_of(arena.page_of(block)) == kLargeClass) {
+    large = arena.span_of(arena.page_of(block));
+    if (stays_within_its_pages(large, bytes)) return block;
+  } else if (bytes <= old_bytes && (bytes > old_bytes / 2 || old_bytes <= 2 * kGranuleBytes)) {
+    return block;
+  }
   if (is_impossible(bytes)) {
     errno = ENOMEM;
     return nullptr;
   }
-  const Arena& arena = g_tiers.arena;
-  const bool ours = arena.contains(block);
   void* result = nullptr;
-  if (ours && arena.class_of(arena.page_of(block)) == kLargeClass) {
-    Span* span = arena.span_of(arena.page_of(block));
-    result = resize_pages([=] { return resize_large(span, block, bytes); });
-  } else if (bytes <= old_bytes && (bytes > old_bytes / 2 || old_bytes <= 2 * kGranuleBytes)) {
-    return block;
+  if (large != nullptr) {
+    result = resize_pages([=] { return resize_large(large, block, bytes); });
   } else if (ours && bytes > old_bytes && bytes > tunable::kWholePagesBytes) {
     result = resize_pages([=] { return move_to_pages(block, old_bytes, bytes); });
   } else {

@@ -127,5 +127,13 @@ CASE(AnAlignmentUpToAPageFindsAClassForEverySize) {
   }
 }
 
+CASE(UpToThirtyTwoKibibytesTheClassOfAMultipleOfAnAlignmentIsOneToo) {
+  for (size_t alignment = 32; alignment <= kPageBytes; alignment *= 2) {
+    for (size_t bytes = alignment; bytes <= kEighthsBytes; bytes += alignment) {
+      CHECK_SIZE(kClasses[class_of_size(bytes)].object_bytes % alignment == 0, bytes);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tri
