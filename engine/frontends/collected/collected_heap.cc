@@ -358,6 +358,7 @@ SpanSource& CollectedHeap::source_of(const Span* span) {
 
 bool CollectedHeap::free_record(Access&, Reference record) {
   if (record == kNone || !is_live(record)) return false;
+  freed_by_hand_.store(true, std::memory_order_relaxed);
   Span* span = space_.arena.span_of(page_of(record));
   return source_of(span).free_record(span, record, collection_);
 }

@@ -217,13 +217,14 @@ class CollectedHeap {
            allocated_at_cycle_.load(std::memory_order_relaxed);
   }
   uint64_t allocated_bytes() const { return allocated_bytes_.load(std::memory_order_relaxed); }
+  // Of all cycles that have ended; waits for none.
   CollectorCounters counters();
   Pacer& pacer() { return pacer_; }
   void set_limit(size_t bytes);
   uint32_t processor_count() const { return processor_count_; }
   bool is_marking() const { return space_.marking.load(std::memory_order_relaxed); }
 
-  // Checks every structure against the others, and in a checked heap every reference; stops the
+  // Checks every structure against the others, and every reference against the live bits; stops the
   // program on a mismatch.
   void verify();
 
@@ -299,7 +300,8 @@ class CollectedHeap {
   bool has_frozen_ = false;  // the same
   bool collect_always_ = false;
   std::atomic<bool> started_cycle_{false};  // a thread has been asked for
-  std::atomic<bool> abandon_{false};        // before a fork: marking is given up
+  std::atomic<bool> freed_by_hand_{false};
+  std::atomic<bool> abandon_{false};  // before a fork: marking is given up
 
   platform::Lock types_lock_{platform::Rank::kRegistry};
 
@@ -315,7 +317,8 @@ class CollectedHeap {
   platform::Lock thread_lock_{platform::Rank::kRegistry};
   pthread_t thread_{};
   bool has_thread_ = false;
-  CollectorCounters counters_;  // under the cycle lock
+  CollectorCounters counters_;   // under the cycle lock
+  CollectorCounters published_;  // as of the last end of a cycle; under the blocks lock
 
   // Full blocks on their way to the marker, remembered pages, and the cells of blocks.
   platform::Lock blocks_lock_{platform::Rank::kSlots};

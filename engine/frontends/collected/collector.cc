@@ -127,6 +127,8 @@ bool CollectedHeap::run_cycle_locked() {
   counters_.sweep_ns = now_ns() - marked;
   ++counters_.cycles;
   set_pace(allocated_at_cycle_.load(std::memory_order_relaxed) - allocated);
+  const Guard guard(blocks_lock_);
+  published_ = counters_;
   return true;
 }
 
@@ -137,6 +139,7 @@ void CollectedHeap::begin_marking() {
   marker_.lock().acquire();
   flush_processors();
   marker_.reset_counters();
+  marker_.set_check_live(freed_by_hand_.load(std::memory_order_relaxed));
   space_.marking.store(true, std::memory_order_relaxed);
   for (RootArray* array = roots_.first_array(); array != nullptr;
        array = roots_.next_array(array)) {
@@ -332,8 +335,9 @@ bool CollectedHeap::freeze() {
 }
 
 CollectorCounters CollectedHeap::counters() {
-  const Guard cycle(cycle_lock_);
-  return counters_;
+  const Access access(*this);  // no fork in the middle
+  const Guard guard(blocks_lock_);
+  return published_;
 }
 
 // --- cycles that allocation starts ----------------------------------------------------------

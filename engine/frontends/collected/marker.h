@@ -9,7 +9,7 @@
 // bits, which are 1/128 of the heap.
 //
 // A record is scanned only where its live bit is set, so a reference to one that was freed by hand
-// leads nowhere, whatever lies there now.
+// leads nowhere, whatever lies there now. While marking, no span goes back to the page heap.
 //
 // One thread at a time marks, by holding `lock()`: then bits are plain stores. Others take turns by
 // the quantum.
@@ -41,12 +41,16 @@ class Marker {
     const uint64_t bit = uint64_t{1} << (reference % 64);
     const uint64_t seen = space_->seen.load(index);
     if ((seen & bit) != 0) return;
+    if (__builtin_expect(check_live_, 0) && !space_->live.test(reference)) return;
     const PageId page = page_of(reference);
     const PageLink link = space_->links.load(page);
     if (link == kFrozen || link == kRemembered) return;
     space_->seen.store(index, seen | bit);
     if (link == kNotQueued) enqueue(page);
   }
+  // Before marking, when records have been freed by hand: a reference may name a page that is free
+  // by now, whose bits nobody would clear.
+  void set_check_live(bool check) { check_live_ = check; }
   // All records of a page that is a root itself: permanent, and stored into since.
   void mark_from_page(PageId page);
   // The slots of a run are seen.
@@ -91,6 +95,7 @@ class Marker {
   PageId last_ = kNotQueued;
   LongArray* long_arrays_ = nullptr;
   FixedAllocator<LongArray> long_array_cells_;
+  bool check_live_ = false;
   MarkCounters counters_;
   platform::Lock lock_{platform::Rank::kCache};
 };

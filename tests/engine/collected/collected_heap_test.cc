@@ -189,6 +189,22 @@ CASE(ADanglingReferenceLeadsNowhere) {
   CHECK_EQ(f.live_records(), 1u);
 }
 
+CASE(AReferenceToAFreePageIsNotMarked) {
+  SmallCollected f;
+  {
+    Access access(*f.heap);
+    const Reference record = f.make(access);
+    f.heap->add_root(access, record);
+    CHECK(f.heap->free_record(access, record));
+  }
+  f.heap->verify();  // which gives the page back
+  for (int i = 0; i < 2; ++i) {
+    f.heap->collect();
+    f.heap->verify();
+  }
+  CHECK_EQ(f.live_records(), 0u);
+}
+
 CASE(SpansWithoutRecordsGoBackToThePageHeap) {
   SmallCollected f;
   std::vector<RootId> roots;
