@@ -274,6 +274,8 @@ class CollectedHeap {
   void abandon_marking();
   void sweep_all();
   void set_pace(uint64_t allocated_while_marking);
+  void release_free_pages(uint64_t keep_bytes);
+  uint64_t room_to_grow() const;
   void assist();
   void start_cycle(Access& access);
   void start_cycle_thread();

@@ -38,6 +38,8 @@ constexpr int kStopSpins = 200;
 // A cycle whose predecessor marked for no longer than this is made by the thread whose allocation
 // begins it: a thread of its own takes about as long to start.
 constexpr uint64_t kInPlaceNs = 100000;
+// Free pages beyond what the heap will grow into, kept for what fragmentation takes: 1/8.
+constexpr uint64_t kRoomShare = 8;
 // The collector calls nothing deep.
 constexpr size_t kStackBytes = 128 * tunable::kKiB;
 
@@ -95,7 +97,10 @@ void CollectedHeap::collect() {
   for (;;) {
     {
       const Guard cycle(cycle_lock_);
-      if (run_cycle_locked()) return;
+      if (run_cycle_locked()) {
+        release_free_pages(0);
+        return;
+      }
     }
     platform::yield();  // another thread forks
   }
@@ -314,6 +319,21 @@ void CollectedHeap::sweep_all() {
   }
 }
 
+// Gives back what is free beyond `keep_bytes`, as one who asked for a collection expects, or, after a
+// cycle that began by itself, beyond what the heap will grow into before the next one.
+void CollectedHeap::release_free_pages(uint64_t keep_bytes) {
+  const Pages free = space_.page_heap.counters().free_resident;
+  const uint64_t keep = keep_bytes >> kPageShift;
+  if (free > keep) space_.page_heap.release(static_cast<Pages>(free - keep));
+}
+
+uint64_t CollectedHeap::room_to_grow() const {
+  const uint64_t goal = pacer_.goal();
+  const uint64_t live = live_bytes_.load(std::memory_order_relaxed);
+  const uint64_t room = goal == UINT64_MAX ? live : goal - std::min(goal, live);
+  return room + room / kRoomShare;
+}
+
 void CollectedHeap::set_pace(uint64_t allocated_while_marking) {
   uint64_t granules = 0;
   const uint32_t sources = source_count();
@@ -392,7 +412,9 @@ void* CollectedHeap::cycle_thread(void* self) {
   platform::name_current_thread("trimalloc-gc");
   {
     const Guard cycle(heap->cycle_lock_);
-    if (!heap->abandon_.load()) heap->run_cycle_locked();
+    if (!heap->abandon_.load() && heap->run_cycle_locked()) {
+      heap->release_free_pages(heap->room_to_grow());
+    }
   }
   heap->started_cycle_.store(false);
   return nullptr;

@@ -132,7 +132,8 @@ def field_type(
         return annotation
     if isinstance(annotation, type):
         if annotation in BUILTIN:
-            return BUILTIN[annotation]
+            builtin: FieldType = BUILTIN[annotation]
+            return builtin
         if is_record(annotation):
             return FieldType(annotation.__name__, REFERENCE, 4, target=annotation)
     raise TypeError(
