@@ -11,7 +11,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-SOURCES := $(shell find engine bindings src include -type f -not -path '*/__pycache__/*') \
+SOURCES := $(shell find engine bindings launcher src include -type f -not -path '*/__pycache__/*') \
            CMakeLists.txt pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -28,7 +28,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check src tests bench examples tools
 	$(BIN)/ruff format --check src tests bench examples tools
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $$(find engine bindings tests/engine bench \
+	$(BIN)/clang-format --dry-run --Werror $$(find engine bindings launcher tests/engine bench \
 	  -name '*.cc' -o -name '*.h' -o -name '*.c')
 	$(BIN)/python tools/check_layers.py
 
@@ -53,7 +53,7 @@ build/engine/build.ninja: $(VENV)/tools CMakeLists.txt
 format: $(VENV)/tools
 	$(BIN)/ruff check --fix src tests bench examples tools
 	$(BIN)/ruff format src tests bench examples tools
-	$(BIN)/clang-format -i $$(find engine bindings tests/engine bench \
+	$(BIN)/clang-format -i $$(find engine bindings launcher tests/engine bench \
 	  -name '*.cc' -o -name '*.h' -o -name '*.c')
 
 $(VENV)/bin/python:

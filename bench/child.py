@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.allocators import ROOT, Allocator
@@ -25,24 +26,26 @@ class Command:
 
     argv: tuple[str, ...]
     timeout_seconds: float = 300.0
+    folder: Path = ROOT
 
 
 def run(command: Command, allocator: Allocator) -> dict[str, float]:
     """The metrics of one run, after its own proof that the allocator was in use."""
-    result = _run_for_line(command, allocator)
+    result = run_for_line(command, allocator)
     if "skipped" in result:
         raise SkippedError(str(result["skipped"]))
     allocator.check(result["proof"])
     return {name: float(value) for name, value in result["metrics"].items()}
 
 
-def _run_for_line(command: Command, allocator: Allocator) -> dict[str, Any]:
+def run_for_line(command: Command, allocator: Allocator) -> dict[str, Any]:
+    """The line of one run as it is, its proof not checked yet."""
     what = f"{' '.join(command.argv)} under {allocator.name}"
     try:
         done = subprocess.run(
             command.argv,
             env=allocator.environment(os.environ),
-            cwd=ROOT,
+            cwd=command.folder,
             capture_output=True,
             text=True,
             check=False,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from bench import suites
 from bench.results import Sample
-from bench.suites.base import Suite
+from bench.suites.base import Settings, Suite
 from bench.tables import difference_table, metric_table, own_figures_table, summary_table
 
 
@@ -15,7 +15,7 @@ def render(header: Sequence[str], samples: Sequence[Sample], metrics: Collection
     parts = ["".join(f"    {line}\n" for line in header)]
     for name in dict.fromkeys(sample.suite for sample in samples):
         own = [sample for sample in samples if sample.suite == name]
-        parts += _suite_parts(suites.load(name, []), own, metrics)
+        parts += _suite_parts(suites.load(name, Settings()), own, metrics)
     return "\n".join(part for part in parts if part)
 
 

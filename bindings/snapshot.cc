@@ -30,6 +30,7 @@ constexpr Field kTotals[] = {
     FIELD(trimalloc_stats, transfer_cached),
     FIELD(trimalloc_stats, central_free),
     FIELD(trimalloc_stats, span_tail),
+    FIELD(trimalloc_stats, span_holes),
     FIELD(trimalloc_stats, page_heap_resident),
     FIELD(trimalloc_stats, page_heap_released),
     FIELD(trimalloc_stats, metadata),

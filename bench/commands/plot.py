@@ -12,7 +12,7 @@ from typing import Any
 from bench import suites
 from bench.allocators import BASELINE
 from bench.results import Sample, read
-from bench.suites.base import Metric
+from bench.suites.base import Metric, Settings
 from bench.tables import Rows
 
 HELP = "draw a result file as bars (needs matplotlib)"
@@ -42,7 +42,7 @@ def execute(options: argparse.Namespace) -> int:
     names = list(dict.fromkeys(sample.suite for sample in samples))
     for name in names:
         own = [sample for sample in samples if sample.suite == name]
-        metrics = [metric for metric in suites.load(name, []).metrics if metric.shown]
+        metrics = [metric for metric in suites.load(name, Settings()).metrics if metric.shown]
         path = output.with_suffix(f".{name}{output.suffix}") if len(names) > 1 else output
         figure = _draw(plots.Figure, own, metrics)
         figure.suptitle("\n".join(line for line in header if line.startswith(("cpu", "date"))))

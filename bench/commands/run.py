@@ -23,7 +23,7 @@ from bench.machine import describe_run
 from bench.report import render
 from bench.results import ResultFile, Sample
 from bench.schedule import Rounds, Session
-from bench.suites.base import Program, Suite
+from bench.suites.base import Program, Settings, Suite, UnusableSettingError
 
 HELP = "run benchmarks under several allocators, interleaved"
 
@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--suite",
         action="append",
         choices=suites.NAMES,
-        help="which suite; may be given several times (default: all)",
+        help="which suite; may be given several times "
+        f"(default: {', '.join(suites.DEFAULT_NAMES)})",
     )
     parser.add_argument(
         "--allocators",
@@ -77,6 +78,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="interpreter to measure on; may be given several times (default: this one)",
     )
     parser.add_argument(
+        "--folder",
+        action="append",
+        type=Path,
+        metavar="DIR",
+        help="suite `programs`: a checkout of mimalloc-bench, or a folder with a programs.ini; "
+        "may be given several times (default: programs of Debian)",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         metavar="CSV",
@@ -94,7 +103,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Runs the command; the exit status is 1 where a program failed, 2 for a wrong request."""
     pythons = [path.absolute() for path in options.python or [Path(sys.executable)]]
-    chosen = [suites.load(name, pythons) for name in options.suite or suites.NAMES]
+    settings = Settings(pythons, options.folder or ())
+    try:
+        chosen = [suites.load(name, settings) for name in options.suite or suites.DEFAULT_NAMES]
+    except UnusableSettingError as error:
+        print(error, file=sys.stderr)
+        return 2
     programs = {suite.name: _matching(suite, options.programs) for suite in chosen}
     if options.list:
         print("\n".join(f"{name}: {row.name}" for name in programs for row in programs[name]))

@@ -11,41 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "growth_patterns.h"
 #include "measure.h"
 
 static const char kUsage[] = "growth list|bytearray|str|by128|quarter|two|shrink BYTES";
 
-typedef size_t (*next_size)(size_t bytes);
-
-/* CPython's list_resize and PyByteArray_Resize, from 3.9 on. */
-static size_t next_list(size_t bytes) {
-  size_t items = bytes / 8 + 1;
-  return ((items + (items >> 3) + 6) & ~(size_t)3) * 8;
-}
-
-static size_t next_bytearray(size_t bytes) {
-  size_t wanted = bytes + 1;
-  return wanted + (wanted >> 3) + (wanted < 9 ? 3 : 6);
-}
-
-static size_t next_str(size_t bytes) { return bytes + 40; }
-static size_t next_by128(size_t bytes) { return bytes + 128; }
-static size_t next_quarter(size_t bytes) { return bytes < 64 ? 64 : bytes + bytes / 4; }
-
 typedef struct {
-  next_size next;
+  growth_next next;
   size_t limit;
   int blocks;
 } growth;
-
-static const struct {
-  const char* name;
-  next_size next;
-  int blocks;
-} kPatterns[] = {
-    {"list", next_list, 1},   {"bytearray", next_bytearray, 1}, {"str", next_str, 1},
-    {"by128", next_by128, 1}, {"quarter", next_quarter, 1},     {"two", next_list, 2},
-};
 
 static void* resize(void* block, size_t old_bytes, size_t new_bytes) {
   char* moved = realloc(block, new_bytes);
@@ -96,12 +71,10 @@ int main(int argc, char** argv) {
     measure_and_report(shrink, &g, calls_of_shrink(g.limit));
     return 0;
   }
-  for (size_t i = 0; i < sizeof kPatterns / sizeof kPatterns[0]; i++) {
-    if (strcmp(argv[1], kPatterns[i].name) != 0) continue;
-    g.next = kPatterns[i].next;
-    g.blocks = kPatterns[i].blocks;
-    measure_and_report(grow, &g, calls_of_growth(&g));
-    return 0;
-  }
-  measure_usage(kUsage);
+  int two = strcmp(argv[1], "two") == 0;
+  g.next = two ? growth_list : growth_pattern(argv[1]);
+  g.blocks = two ? 2 : 1;
+  if (g.next == NULL) measure_usage(kUsage);
+  measure_and_report(grow, &g, calls_of_growth(&g));
+  return 0;
 }

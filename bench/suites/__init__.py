@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from bench.suites.base import Settings, Suite
 
-    from bench.suites.base import Suite
+# Others are added here: a module with METRICS and `make_suite(settings)`.
+NAMES = ("micro", "python", "startup", "programs", "pyperformance", "servers")
 
-# Others are added here: a module with `make_suite(pythons)`.
-NAMES = ("micro", "python", "startup")
+# Those that need nothing but a compiler and an interpreter.
+DEFAULT_NAMES = NAMES[:3]
 
 
-def load(name: str, pythons: Sequence[Path]) -> Suite:
-    """A suite by name; `pythons` are the interpreters that its programs run on."""
+def load(name: str, settings: Settings) -> Suite:
+    """A suite by name; raises UnusableSettingError where the settings don't fit it."""
     module = importlib.import_module(f"bench.suites.{name}")
-    suite: Suite = module.make_suite(pythons)
+    suite: Suite = module.make_suite(settings)
     return suite

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.allocators import Allocator
+
+
+class UnusableSettingError(ValueError):
+    """A suite can't be made from what the command line says; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line says about which programs a suite has."""
+
+    pythons: Sequence[Path] = ()  # the interpreters that Python programs run on
+    folders: Sequence[Path] = ()  # with programs of others; none: the suite's own choice
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import os
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import child
 from bench.allocators import ROOT, Allocator
-from bench.suites.base import Metric, Program, Suite
+from bench.compile import compile_c
+from bench.suites.base import Metric, Program, Settings, Suite
 
 SOURCES = ROOT / "bench" / "micro"
-BINARIES = ROOT / "build" / "bench" / "micro"
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -73,6 +71,7 @@ def rows() -> Iterator[tuple[str, tuple[str | int, ...]]]:
     yield "thread birth, no blocks", ("threads", "birth", 0)
     yield "thread birth, 1000 blocks", ("threads", "birth", 1000)
     yield "threads idle, 32", ("threads", "idle", 32)
+    yield "ticking", ("ticking", 300_000)
     yield "walk fresh", ("walk", "fresh", 500_000)
     yield "walk churned", ("walk", "churned", 500_000)
     yield "survivors", ("survivors", 1_000_000)
@@ -90,23 +89,14 @@ def _growth_rows() -> Iterator[tuple[str, tuple[str | int, ...]]]:
         ("shrink", 4 * MIB),
     ):
         yield f"growth {pattern} to {size_text(size)}", ("growth", pattern, size)
+    for pattern in ("list", "bytearray", "str"):
+        size = MIB if pattern == "str" else 64 * MIB
+        yield f"growth copied, {pattern} to {size_text(size)}", ("copied", pattern, size)
 
 
 def build(family: str) -> Path:
-    """The program of a family, compiled when its sources are newer."""
-    binary = BINARIES / family
-    sources = [SOURCES / f"{family}.c", SOURCES / "measure.c", SOURCES / "measure.h"]
-    newest = max(path.stat().st_mtime for path in sources)
-    if binary.exists() and binary.stat().st_mtime > newest:
-        return binary
-    BINARIES.mkdir(parents=True, exist_ok=True)
-    # A compiler that knows what malloc and free do leaves out pairs that nobody looks at.
-    unknown = [f"-fno-builtin-{name}" for name in ("malloc", "calloc", "realloc", "free")]
-    command = [os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-g", "-Wall", *unknown, "-pthread"]
-    unfinished = binary.with_suffix(f".{os.getpid()}")
-    code = [str(path) for path in sources if path.suffix == ".c"]
-    subprocess.run([*command, *code, "-o", str(unfinished), "-ldl"], check=True)
-    return unfinished.replace(binary)
+    """The program of a family."""
+    return compile_c(f"micro/{family}", [SOURCES / f"{family}.c", SOURCES / "measure.c"])
 
 
 def _measure(arguments: tuple[str | int, ...], allocator: Allocator) -> dict[str, float]:
@@ -115,7 +105,7 @@ def _measure(arguments: tuple[str | int, ...], allocator: Allocator) -> dict[str
     return child.run(child.Command(argv), allocator)
 
 
-def make_suite(_: Sequence[Path]) -> Suite:
+def make_suite(_: Settings) -> Suite:
     """The suite; it needs no interpreter."""
     programs = tuple(
         Program(name, functools.partial(_measure, arguments)) for name, arguments in rows()

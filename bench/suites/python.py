@@ -9,7 +9,7 @@ from pathlib import Path
 from bench import child
 from bench.allocators import Allocator
 from bench.machine import version_of
-from bench.suites.base import Metric, Program, Suite
+from bench.suites.base import Metric, Program, Settings, Suite
 
 METRICS = (
     Metric("cpu_s", "processor time", "s"),
@@ -58,11 +58,11 @@ def interpreters(pythons: Sequence[Path]) -> list[tuple[Path, tuple[int, int], s
     return found
 
 
-def make_suite(pythons: Sequence[Path]) -> Suite:
+def make_suite(settings: Settings) -> Suite:
     """Every program on every interpreter; rows name the version where there are several."""
     programs = tuple(
         Program(name + suffix, functools.partial(_measure, python, name), version)
-        for python, version, suffix in interpreters(pythons)
+        for python, version, suffix in interpreters(settings.pythons)
         for name in PROGRAMS
     )
     return Suite("python", programs, METRICS, native=False, rounds=5)

@@ -15,8 +15,15 @@ class List {
   void push_front(Element* element) {
     element->prev = nullptr;
     element->next = first_;
-    if (first_ != nullptr) first_->prev = element;
+    (first_ != nullptr ? first_->prev : last_) = element;
     first_ = element;
+  }
+
+  void push_back(Element* element) {
+    element->next = nullptr;
+    element->prev = last_;
+    (last_ != nullptr ? last_->next : first_) = element;
+    last_ = element;
   }
 
   void remove(Element* element) {
@@ -27,12 +34,13 @@ class List {
       TRI_ASSERT(first_ == element);
       first_ = element->next;
     }
-    if (element->next != nullptr) element->next->prev = element->prev;
+    (element->next != nullptr ? element->next->prev : last_) = element->prev;
     element->next = element->prev = nullptr;
   }
 
  private:
   Element* first_ = nullptr;
+  Element* last_ = nullptr;
 };
 
 }  // namespace tri

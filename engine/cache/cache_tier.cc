@@ -15,10 +15,12 @@ constinit ThreadCache g_empty_cache;
 
 namespace {
 
-// What a bin may grow to. At least two batches, so that a flush leaves as much as it takes.
-uint32_t bin_limit(SizeClass size_class) {
+// What a bin may grow to: a batch at least.
+uint32_t bin_limit(const ThreadCache& cache, SizeClass size_class) {
   const ClassGeometry& g = kClasses[size_class];
-  const auto by_bytes = static_cast<uint32_t>(tunable::kBinMaxBytes / g.object_bytes);
+  const size_t most =
+      cache.pace == ThreadCache::Pace::kHigh ? tunable::kBinMaxBytes : tunable::kBinBytes;
+  const auto by_bytes = static_cast<uint32_t>(most / g.object_bytes);
   return std::clamp(by_bytes, g.batch, tunable::kBinMaxObjects);
 }
 
@@ -82,8 +84,20 @@ void CacheTier::deallocate_slow(ThreadState& state, SizeClass size_class, void* 
 
 // Now and then: the cache is made to fit how it is used.
 void CacheTier::look_over(ThreadCache& cache) {
-  if (++cache.slow_calls % tunable::kSweepPeriod == 0) sweep(cache);
+  if (++cache.slow_calls % tunable::kSweepPeriod == 0) {
+    note_pace(cache);
+    sweep(cache);
+  }
   if (starving_.load(std::memory_order_relaxed)) give_up_share(cache);
+}
+
+void CacheTier::note_pace(ThreadCache& cache) {
+  const uint64_t now_ms = page_heap_.arena().os().now_ms();
+  const uint64_t took_ms = now_ms - cache.looked_over_ms;
+  cache.looked_over_ms = now_ms;
+  cache.pace = took_ms <= tunable::kHighPaceMs  ? ThreadCache::Pace::kHigh
+               : took_ms <= tunable::kLowPaceMs ? ThreadCache::Pace::kMiddle
+                                                : ThreadCache::Pace::kLow;
 }
 
 // --- a bin's size ---------------------------------------------------------------------------
@@ -95,7 +109,7 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   const uint32_t fetch = bin.fetch == 0 ? first_fetch(size_class) : bin.fetch;
   // Slow start: double up to a batch; once there, every miss lets the bin hold a batch more.
   const uint32_t max = fetch < g.batch ? fetch : bin.max + g.batch;
-  if (bin.max < max) set_max(cache, size_class, std::min(max, bin_limit(size_class)));
+  if (bin.max < max) set_max(cache, size_class, std::min(max, bin_limit(cache, size_class)));
   bin.fetch = static_cast<uint16_t>(std::min(fetch * 2, g.batch));
   if (bin.max == 0) return;  // the budget is spent
 
@@ -113,11 +127,13 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   cache.top[size_class] = bin.slots + got;
 }
 
-// A full bin: lets it grow if it may, gives its older half away if not.
+// A full bin: grows up to two batches, then gives its older half away, a batch at least. Past that
+// only misses let it grow (refill): a program that drops what it built would fill every bin and
+// take nothing out.
 void CacheTier::make_room(ThreadCache& cache, SizeClass size_class) {
   Bin& bin = cache.bins[size_class];
   ++bin.events;
-  const uint32_t most = bin_limit(size_class);
+  const uint32_t most = std::min(2 * kClasses[size_class].batch, bin_limit(cache, size_class));
   if (bin.max < most) {
     const uint32_t doubled = std::max(bin.max * 2u, first_fetch(size_class));
     if (set_max(cache, size_class, std::min(doubled, most))) return;
@@ -191,16 +207,20 @@ void CacheTier::give_to_spans(SizeClass size_class, void** objects, uint32_t cou
   }
 }
 
-// Classes that had no slow call since the last sweep give half of what they may hold back.
+// Classes that had no slow call since the last sweep give half of what they may hold back; and all
+// that hold much, when slow calls are rare enough to be cheap.
 void CacheTier::sweep(ThreadCache& cache) {
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     const auto size_class = static_cast<SizeClass>(i);
     Bin& bin = cache.bins[i];
-    if (bin.events == 0 && bin.max != 0) {
+    const size_t bytes = size_t{bin.max} * kClasses[i].object_bytes;
+    const bool much = cache.pace == ThreadCache::Pace::kLow && bytes > tunable::kBinBytes &&
+                      bin.max > kClasses[i].batch;
+    if (bin.max != 0 && (bin.events == 0 || much)) {
       const uint32_t max = bin.max / 2;
       const uint32_t held = cache.count(i);
       if (held > max) flush_oldest(cache, size_class, held - max);
-      bin.fetch = 0;
+      if (!much) bin.fetch = 0;
       set_max(cache, size_class, max);
     }
     bin.events = 0;
@@ -333,15 +353,20 @@ unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more) {
   for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {
     // Read without the lock: only a hint.
     if (cache->claimed_bytes == 0 || cache->unreadable) continue;
+    // To itself a thread looks asleep: it is in the system call that asks.
+    if (cache->thread_id == platform::current_thread_id()) continue;
+    // An event loop with nothing to do still ticks: a little time spent is idling too.
     const uint64_t cpu_ns = platform::thread_cpu_ns(cache->thread_id);
-    if (cpu_ns != cache->cpu_ns) {
+    const uint64_t idle_ns = (now_ms - cache->idle_since_ms) * 1000000 / tunable::kIdlePart;
+    if (cache->idle_since_ms == 0 || cpu_ns - cache->cpu_ns > idle_ns) {
       cache->cpu_ns = cpu_ns;
-      cache->unchanged_since_ms = now_ms;
+      cache->idle_since_ms = now_ms;
     }
-    if (now_ms - cache->unchanged_since_ms < idle_ms || drained == kAtOnce || !try_drain(*cache)) {
+    if (now_ms - cache->idle_since_ms < idle_ms || drained == kAtOnce || !try_drain(*cache)) {
       holding += cache->unreadable ? 0 : 1;
     } else {
       ++drained;
+      cache->idle_since_ms = now_ms;  // not again at the next tick
     }
   }
   *more = drained == kAtOnce;
@@ -360,6 +385,47 @@ bool CacheTier::trim_transfer(bool everything) {
     any = any || transfer_[i].used() != 0;
   }
   return any;
+}
+
+size_t CacheTier::release_holes(bool everything, bool (*go_on)()) {
+  size_t given = 0;
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    CentralFreeList& central = central_[i];
+    const size_t spare = everything ? SIZE_MAX : central.take_spare();
+    if (spare < tunable::kHolesFromBytes || !central.may_have_holes()) continue;
+    given += central.release_holes(spare, page_heap_, go_on);
+  }
+  return given;
+}
+
+bool CacheTier::may_have_holes() const {
+  return std::any_of(std::begin(central_), std::end(central_),
+                     [](const CentralFreeList& central) { return central.may_have_holes(); });
+}
+
+void CacheTier::settle_growth(size_t bytes, uint64_t now_ms) {
+  // What lies loose now, not what comes back later, could have been used instead.
+  size_t loose = 0;
+  for (CentralFreeList& central : central_) loose += loose_in(central);
+  const size_t debt = hole_debt_.load(std::memory_order_relaxed) + std::min(bytes, loose);
+  if (now_ms < holes_paid_ms_.load(std::memory_order_relaxed) + tunable::kDebtPeriodMs) {
+    hole_debt_.store(std::min(debt, loose), std::memory_order_relaxed);
+    return;
+  }
+  hole_debt_.store(0, std::memory_order_relaxed);
+  holes_paid_ms_.store(now_ms, std::memory_order_relaxed);
+  size_t left = debt;
+  for (CentralFreeList& central : central_) {
+    if (left == 0) break;
+    if (loose_in(central) != 0) left -= std::min(left, central.release_holes(left, page_heap_));
+  }
+}
+
+// Free in spans, of a class that has much of it and where holes may be found.
+size_t CacheTier::loose_in(CentralFreeList& central) {
+  if (!central.may_have_holes()) return 0;
+  const size_t loose = central.loose_bytes();
+  return loose < tunable::kHolesDebtBytes ? 0 : loose;
 }
 
 void CacheTier::count_cached(uint64_t* per_class) {

@@ -49,13 +49,21 @@ class CacheTier {
   // Empties the calling thread's cache; it fills again by use.
   void flush(ThreadState& state);
 
-  // Empties caches of threads that used no CPU for `idle_ms`. Returns how many threads are not idle
-  // yet and hold something. Called often enough to notice: a thread is idle when its CPU time has
-  // not changed between two calls that far apart.
+  // Empties caches of threads that used next to no CPU for `idle_ms`. Returns how many threads are
+  // not idle yet and hold something. Called often enough to notice: a thread is idle when its CPU
+  // time has not changed between two calls that far apart.
   unsigned drain_idle(uint64_t now_ms, uint32_t idle_ms);
   // Gives what lay unused in the transfer caches since the last call, or all of it, to the spans.
   // Returns whether any transfer cache still holds something.
   bool trim_transfer(bool everything);
+
+  // Gives back pages inside spans on which no object lives: of each class what nobody needed since
+  // the last call, or all of it, until `go_on` says no. Returns the bytes given back.
+  size_t release_holes(bool everything, bool (*go_on)() = nullptr);
+  // Whether a class has had enough back since it was last looked at.
+  bool may_have_holes() const;
+  // New memory was taken: as many of them go, now and then, from classes in which much lies loose.
+  void settle_growth(size_t bytes, uint64_t now_ms);
 
   void set_budget(size_t bytes) { budget_.store(bytes, std::memory_order_relaxed); }
   // What all thread caches may hold now; what they do hold is at most that.
@@ -88,11 +96,13 @@ class CacheTier {
   void flush_oldest(ThreadCache& cache, SizeClass size_class, uint32_t count);
   void flush_all(ThreadCache& cache);
   void look_over(ThreadCache& cache);
+  void note_pace(ThreadCache& cache);
   void sweep(ThreadCache& cache);
   void give_down(SizeClass size_class, void** objects, uint32_t count);
   void give_to_spans(SizeClass size_class, void** objects, uint32_t count);
   bool claim(ThreadCache& cache, size_t bytes);
   void unclaim(ThreadCache& cache, size_t bytes);
+  static size_t loose_in(CentralFreeList& central);
   bool try_drain(ThreadCache& cache);
   unsigned drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more);
   void give_up_share(ThreadCache& cache);
@@ -111,19 +121,24 @@ class CacheTier {
   TransferCache transfer_[kSizeClasses];
   CacheCounters counters_[kSizeClasses];
 
+  // What settle_growth has put off, and when it last paid. Two threads at once may pay twice.
+  std::atomic<size_t> hole_debt_{0};
+  std::atomic<uint64_t> holes_paid_ms_{0};
+
   platform::Lock registry_lock_{platform::Rank::kRegistry};
   List<ThreadCache> caches_;
   FixedAllocator<ThreadCache> cache_cells_;
   std::atomic<unsigned> cache_count_{0};
   std::atomic<uint64_t> idle_drains_{0};
 
-  // Slot arrays in powers of two, null slot included: 8, 16, ... 2048.
-  static constexpr unsigned kSmallestSlots = 3, kLargestSlots = 11;
+  // Slot arrays in powers of two, null slot included: 8, 16, ... 16384.
+  static constexpr unsigned kSmallestSlots = 3, kLargestSlots = 14;
   platform::Lock slots_lock_{platform::Rank::kSlots};
   CellAllocator slots_[kLargestSlots - kSmallestSlots + 1] = {
-      CellAllocator(8 << 3), CellAllocator(8 << 4),  CellAllocator(8 << 5),
-      CellAllocator(8 << 6), CellAllocator(8 << 7),  CellAllocator(8 << 8),
-      CellAllocator(8 << 9), CellAllocator(8 << 10), CellAllocator(8 << 11)};
+      CellAllocator(8 << 3),  CellAllocator(8 << 4),  CellAllocator(8 << 5),
+      CellAllocator(8 << 6),  CellAllocator(8 << 7),  CellAllocator(8 << 8),
+      CellAllocator(8 << 9),  CellAllocator(8 << 10), CellAllocator(8 << 11),
+      CellAllocator(8 << 12), CellAllocator(8 << 13), CellAllocator(8 << 14)};
   static_assert(tunable::kBinMaxObjects + 1 == 1u << kLargestSlots);
 };
 

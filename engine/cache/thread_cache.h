@@ -12,7 +12,8 @@
 //
 // Who touches it. The owner, and the scavenger when the owner is asleep, by this protocol:
 //   * the owner reaches its cache only through `ThreadState::active`. Slow paths hold `lock`;
-//   * to empty the cache of a thread that has used no CPU for a while, the scavenger takes `lock`,
+//   * to empty the cache of a thread that has used next to no CPU for a while, the scavenger takes
+//   `lock`,
 //     points `active` at the shared empty cache, and asks the kernel whether the thread is asleep
 //     in a system call. If so, no fast path is under way (they make none) and the next one will
 //     find the empty cache and enter the slow path, where `lock` makes it wait. If not, the
@@ -86,12 +87,15 @@ struct ThreadCache {
   ThreadCache* prev = nullptr;
   ThreadState* home = nullptr;  // the owner's thread-local state
   int32_t thread_id = 0;
-  uint32_t slow_calls = 0;   // owner, under `lock`
+  uint32_t slow_calls = 0;  // owner, under `lock`
+  // How fast slow calls follow each other, and when that was last looked at. Owner, under `lock`.
+  enum class Pace : uint8_t { kLow, kMiddle, kHigh } pace = Pace::kMiddle;
+  uint64_t looked_over_ms = 0;
   size_t claimed_bytes = 0;  // of the process-wide budget; under `lock`
   // The scavenger's notes on the owner.
   uint64_t cpu_ns = 0;
-  uint64_t unchanged_since_ms = 0;
-  bool unreadable = false;  // the kernel does not tell whether the owner sleeps
+  uint64_t idle_since_ms = 0;  // 0: not looked at yet
+  bool unreadable = false;     // the kernel does not tell whether the owner sleeps
 };
 
 // All that is thread-local: 16 bytes.

@@ -42,6 +42,14 @@ uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
     span->first_word = w;
     uint64_t chosen = 0;
     char* const word_begin = begin + size_t{w} * 64 * g.object_bytes;
+    if (free == ~uint64_t{0} && count - taken >= 64) {  // a fresh span: no bit to look for
+      for (unsigned bit = 0; bit < 64; ++bit) {
+        objects[taken + bit] = word_begin + size_t{bit} * g.object_bytes;
+      }
+      taken += 64;
+      word = ~uint64_t{0};
+      continue;
+    }
     while (free != 0 && taken < count) {
       const unsigned bit = lowest_bit(free);
       chosen |= uint64_t{1} << bit;
@@ -51,6 +59,7 @@ uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
     word |= chosen;
   }
   span->live += taken;
+  if (__builtin_expect(span->holes != 0, 0)) fill_holes(span, objects, taken, arena);
   return taken;
 }
 
@@ -62,9 +71,8 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
     if (span == nullptr) {
       // A batch from fewer spans than asked for is a batch; a new span only for the first object.
       if (taken != 0) break;
-      span = page_heap.allocate(geometry().span_pages);
+      span = page_heap.allocate_small(size_class_, geometry().span_pages);
       if (span == nullptr) return 0;
-      page_heap.make_small(span, size_class_);
       ++counters_.spans;
       ++counters_.span_fetches;
       enlist(span);
@@ -78,23 +86,49 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
     }
   }
   counters_.live += taken;
+  least_free_ = std::min(least_free_, free_objects());
   return taken;
 }
 
 // --- giving back ----------------------------------------------------------------------------
 
-Misuse CentralFreeList::give_one(Span* span, const void* object, const Arena& arena) {
+// Takes back those of the leading objects that lie in `span`: neighbours come back together, and
+// one look at the span serves them all. Returns how many; `misuse` says why it stopped at the next
+// one.
+uint32_t CentralFreeList::give_run(Span* span, void* const* objects, uint32_t count,
+                                   const Arena& arena, Misuse* misuse) {
   const ClassGeometry& g = geometry();
-  const auto offset =
-      static_cast<uint32_t>(static_cast<const char*>(object) - arena.address_of(span->first));
-  const uint32_t index = object_index(g, offset);
-  if (index * g.object_bytes != offset || index >= g.span_objects) return Misuse::kInterior;
-  uint64_t& word = arena.bitmap_word(span->first, index / 64);
-  const uint64_t bit = uint64_t{1} << (index % 64);
-  if ((word & bit) == 0) return Misuse::kDoubleFree;
-  word &= ~bit;
-  span->first_word = std::min(span->first_word, index / 64);
-  return Misuse::kNone;
+  const char* const begin = arena.address_of(span->first);
+  const size_t bytes = bytes_of(span->pages);
+  // The word at hand stays in a register: neighbours usually come back together, and each would
+  // wait for the store of the one before.
+  uint32_t at = UINT32_MAX;
+  uint64_t word = 0;
+  uint32_t given = 0;
+  for (; given < count; ++given) {
+    const auto offset = static_cast<size_t>(static_cast<const char*>(objects[given]) - begin);
+    if (offset >= bytes) break;  // in another span; below this one, the difference wraps
+    const uint32_t index = object_index(g, static_cast<uint32_t>(offset));
+    if (index * g.object_bytes != offset || index >= g.span_objects) {
+      *misuse = Misuse::kInterior;
+      break;
+    }
+    if (index / 64 != at) {
+      if (at != UINT32_MAX) arena.bitmap_word(span->first, at) = word;
+      at = index / 64;
+      word = arena.bitmap_word(span->first, at);
+      span->first_word = std::min(span->first_word, at);
+    }
+    const uint64_t bit = uint64_t{1} << (index % 64);
+    if ((word & bit) == 0) {
+      *misuse = Misuse::kDoubleFree;
+      break;
+    }
+    word &= ~bit;
+  }
+  if (at != UINT32_MAX) arena.bitmap_word(span->first, at) = word;
+  span->live -= given;
+  return given;
 }
 
 Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& page_heap,
@@ -103,7 +137,10 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
   Misuse misuse = Misuse::kNone;
   uint32_t given = 0;
   const Guard guard(lock_);
-  for (; given < count; ++given) {
+  while (given < count && misuse == Misuse::kNone) {
+    // Freed in no order, each object is in another span: its lines are asked for ahead.
+    if (given + 16 < count) arena.prefetch_tables(arena.page_of(objects[given + 16]));
+    if (given + 8 < count) __builtin_prefetch(arena.span_of(arena.page_of(objects[given + 8])));
     const PageId page = arena.page_of(objects[given]);
     if (arena.class_of(page) != size_class_) {
       misuse = Misuse::kDoubleFree;  // its span has emptied since and lives another life
@@ -111,22 +148,23 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
     }
     Span* span = arena.span_of(page);
     const bool was_full = span->live == geometry().span_objects;
-    misuse = give_one(span, objects[given], arena);
-    if (misuse != Misuse::kNone) break;
-    --span->live;
-    if (was_full) {
-      enlist(span);
+    const uint32_t run = give_run(span, objects + given, count - given, arena, &misuse);
+    given += run;
+    if (span->live == 0) {
+      if (!was_full) delist(span);
+      --counters_.spans;
+      page_heap.free_small(span, take_holes(span, arena));
+    } else if (was_full) {
+      if (run != 0) enlist(span);
     } else if (bucket_of(span) != span->bucket) {
       delist(span);
       enlist(span);
     }
-    if (span->live == 0) {
-      delist(span);
-      --counters_.spans;
-      page_heap.free(span);
-    }
   }
   counters_.live -= given;
+  freed_bytes_.store(
+      freed_bytes_.load(std::memory_order_relaxed) + size_t{given} * geometry().object_bytes,
+      std::memory_order_relaxed);
   *culprit = given;
   return misuse;
 }
@@ -136,6 +174,7 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
 void CentralFreeList::verify(const Arena& arena) const {
   uint64_t spans = 0;
   uint64_t live = 0;
+  uint64_t holes = 0;
   for (PageId page = 0; page < arena.committed_pages();) {
     const Span* span = arena.span_of(page);
     page = span->end() + span->headroom;
@@ -149,11 +188,14 @@ void CentralFreeList::verify(const Arena& arena) const {
       bits += static_cast<uint32_t>(std::popcount(word));
     }
     TRI_CHECK_EQ(bits, span->live);
+    TRI_CHECK_EQ(span->holes & ~pages_without_objects(span, arena), 0u);
+    holes += static_cast<uint64_t>(std::popcount(span->holes)) * arena.os().page_bytes;
     live += bits;
     ++spans;
   }
   TRI_CHECK_EQ(spans, counters_.spans);
   TRI_CHECK_EQ(live, counters_.live);
+  TRI_CHECK_EQ(holes, counters_.hole_bytes);
 }
 
 }  // namespace tri

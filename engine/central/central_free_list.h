@@ -10,10 +10,12 @@
 // that a fork, which takes every lock, finds no span that is neither here nor there.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
 #include "engine/base/list.h"
+#include "engine/base/tunables.h"
 #include "engine/base/types.h"
 #include "engine/central/size_classes.h"
 #include "engine/pages/page_heap.h"
@@ -29,6 +31,10 @@ struct CentralCounters {
   uint64_t spans = 0;
   uint64_t live = 0;  // objects out of the central tier
   uint64_t span_fetches = 0;
+  // Bytes of its spans that have been given back: now, and since the start.
+  uint64_t hole_bytes = 0;
+  uint64_t released_hole_bytes = 0;
+  uint64_t hole_releases = 0;
 };
 
 class CentralFreeList {
@@ -42,6 +48,18 @@ class CentralFreeList {
   // Takes `count` objects back. Stops at the first that is not a live object of this class, leaves
   // it and those after it alone, and says which it is and why.
   Misuse give(void* const* objects, uint32_t count, PageHeap& page_heap, uint32_t* culprit);
+
+  // Gives back pages on which no object lives, of the emptiest spans first, until it is `bytes` or
+  // all spans have been looked at, or `go_on` says no. Returns the bytes given back. In holes.cc.
+  size_t release_holes(size_t bytes, PageHeap& page_heap, bool (*go_on)() = nullptr);
+  // Whether enough has come back since the last pass over the spans for another one. Cheap.
+  bool may_have_holes() const {
+    return freed_bytes_.load(std::memory_order_relaxed) >= tunable::kHolesFromBytes;
+  }
+  // The least that was free, and had memory, at any moment since the last call, in bytes.
+  size_t take_spare();
+  // What is free and has memory, in bytes, if it is at least a quarter of the class; else 0.
+  size_t loose_bytes();
 
   const CentralCounters& counters() const { return counters_; }
   platform::Lock& lock() { return lock_; }
@@ -58,14 +76,26 @@ class CentralFreeList {
   Span* fullest();
   void enlist(Span* span);
   void delist(Span* span);
+  uint64_t free_objects() const {
+    return counters_.spans * geometry().span_objects - counters_.live;
+  }
+  uint32_t pages_without_objects(const Span* span, const Arena& arena) const;
+  bool punch(Span* span, const Arena& arena, size_t* given);
+  Span* next_to_look_at() const;
+  void fill_holes(Span* span, void* const* objects, uint32_t count, const Arena& arena);
+  uint32_t take_holes(Span* span, const Arena& arena);
   uint32_t take_from(Span* span, void** objects, uint32_t count, const Arena& arena);
-  Misuse give_one(Span* span, const void* object, const Arena& arena);
+  uint32_t give_run(Span* span, void* const* objects, uint32_t count, const Arena& arena,
+                    Misuse* misuse);
 
   platform::Lock lock_{platform::Rank::kCentral};
   SizeClass size_class_ = 0;
   uint8_t occupied_ = 0;  // bit b: bucket b holds a span
   List<Span> buckets_[kBuckets];
   CentralCounters counters_;
+  uint64_t least_free_ = 0;             // objects, since take_spare()
+  std::atomic<size_t> freed_bytes_{0};  // since the last pass; written under the lock
+  uint8_t pass_ = 1;
 };
 
 }  // namespace tri

@@ -117,11 +117,20 @@ bool Arena::grow_tables(Pages pages) {
          });
 }
 
+// Where address space is limited (RLIMIT_AS), a program that uses all of it must still be able to
+// cut up what it frees: a span's structure is 1 % of a page.
+bool Arena::secure_metadata(Pages pages) {
+  if (reserved_) return true;
+  const platform::Guard guard(metadata_lock_);
+  return metadata_.grow_to(round_up(bytes_of(pages) / 64, tunable::kMetadataStepBytes), *os_,
+                           false);
+}
+
 bool Arena::grow(Pages pages) {
   const Pages before = committed_pages();
   if (pages > max_pages() - before) return false;
   const Pages after = before + pages;
-  if (!grow_tables(after)) return false;
+  if (!grow_tables(after) || !secure_metadata(after)) return false;
   if (!pages_.grow_to(bytes_of(after), *os_, reserved_)) return false;
   set_released(before, pages, true);
   committed_pages_.store(after, std::memory_order_relaxed);
@@ -200,12 +209,13 @@ Pages Arena::count_released(PageId first, Pages count) const {
   return total;
 }
 
-Pages Arena::released_run(PageId first, Pages most) const {
+// Up to the first page bit that, with `flip`, is clear.
+Pages Arena::run(PageId first, Pages most, uint64_t flip) const {
   Pages run = 0;
   while (run < most) {
     const unsigned offset = (first + run) % 64;
-    const uint64_t resident = ~page_bits_[(first + run) / 64] >> offset;
-    const Pages here = resident == 0 ? 64 - offset : lowest_bit(resident);
+    const uint64_t ends = ~(page_bits_[(first + run) / 64] ^ flip) >> offset;
+    const Pages here = ends == 0 ? 64 - offset : lowest_bit(ends);
     run += std::min<Pages>(here, 64 - offset);
     if (here < 64 - offset) break;
   }

@@ -136,6 +136,12 @@ class Arena {
   SizeClass class_of(PageId page) const { return classes_[page]; }
   Span* span_of(PageId page) const { return spans_[page]; }
 
+  // What leads from a page to its span and bits comes into the processor's cache.
+  void prefetch_tables(PageId page) const {
+    __builtin_prefetch(&spans_[page]);
+    __builtin_prefetch(&bitmap_word(page, 0), 1);
+  }
+
   void set_class(PageId first, Pages count, SizeClass size_class);
   void set_span(PageId page, Span* span) { spans_[page] = span; }
   void set_spans(PageId first, Pages count, Span* span);
@@ -155,8 +161,9 @@ class Arena {
   // Page bits: set means released. Caller holds the page heap's lock.
   void set_released(PageId first, Pages count, bool released);
   Pages count_released(PageId first, Pages count) const;
-  // How many pages from `first` on, at most `most`, are released without a gap.
-  Pages released_run(PageId first, Pages most) const;
+  // How many pages from `first` on, at most `most`, are released without a gap; or are not.
+  Pages released_run(PageId first, Pages most) const { return run(first, most, 0); }
+  Pages resident_run(PageId first, Pages most) const { return run(first, most, ~uint64_t{0}); }
 
   // For snapshots: structures handed out, and the tables' share for the pages that exist.
   size_t metadata_bytes() const;
@@ -177,8 +184,10 @@ class Arena {
   platform::Lock& metadata_lock() { return metadata_lock_; }
 
  private:
+  Pages run(PageId first, Pages most, uint64_t flip) const;
   bool try_place(size_t bytes, bool reserve);
   bool grow_tables(Pages pages);
+  bool secure_metadata(Pages pages);
 
   PageLookup lookup_;
   const platform::Os* os_ = nullptr;

@@ -41,6 +41,10 @@ void fill_stats(Tiers& tiers, const uint64_t* cached, trimalloc_stats* out) {
     out->thread_cached += c.thread_cached * c.object_bytes;
     out->transfer_cached += c.transfer_cached * c.object_bytes;
     out->central_free += c.central_free * c.object_bytes;
+    const CentralCounters& central = tiers.caches.central(static_cast<SizeClass>(i)).counters();
+    out->span_holes += central.hole_bytes;
+    out->releases += central.hole_releases;
+    out->released_bytes += central.released_hole_bytes;
     out->span_tail +=
         c.spans * (bytes_of(c.span_pages) - uint64_t{c.span_objects} * c.object_bytes);
   }
@@ -55,8 +59,8 @@ void fill_stats(Tiers& tiers, const uint64_t* cached, trimalloc_stats* out) {
   out->soft_limit = tiers.page_heap.soft_limit();
   out->peak_resident = bytes_of(pages.peak_resident);
   out->commits = pages.commits;
-  out->releases = pages.releases;
-  out->released_bytes = pages.released_pages * kPageBytes;
+  out->releases += pages.releases;
+  out->released_bytes += pages.released_pages * kPageBytes;
   out->pressure_events = pages.pressure_events;
   out->limit_failures = pages.limit_failures;
   out->large_requested = pages.large_requested_bytes;

@@ -1,6 +1,7 @@
 #include "engine/pages/page_heap.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "engine/base/bits.h"
 #include "engine/base/check.h"
@@ -16,7 +17,23 @@ Span* PageHeap::allocate(Pages pages, size_t requested) {
   make_room(pages);
   const Guard guard(lock_);
   Span* span = take_best_fit(pages);
-  return span == nullptr ? nullptr : carve(span, 0, pages, 0, requested);
+  return span == nullptr ? nullptr : make_large(carve(span, 0, pages, 0), requested);
+}
+
+Span* PageHeap::allocate_small(SizeClass size_class, Pages pages) {
+  make_room(pages);
+  const Guard guard(lock_);
+  Span* span = take_best_fit(pages);
+  if (span != nullptr) span = carve(span, 0, pages, 0);
+  if (span == nullptr) return nullptr;
+  counters_.small_in_use += pages;
+  span->state = SpanState::kSmall;
+  span->size_class = size_class;
+  span->live = 0;
+  span->first_word = 0;
+  arena_.set_spans(span->first, pages, span);
+  arena_.set_class(span->first, pages, size_class);
+  return span;
 }
 
 Span* PageHeap::allocate_for_zeroing(Pages pages, size_t requested) {
@@ -25,7 +42,7 @@ Span* PageHeap::allocate_for_zeroing(Pages pages, size_t requested) {
   Span* span = take_best_fit(pages);
   if (span == nullptr) return nullptr;
   keep_bits_ = true;
-  span = carve(span, 0, pages, 0, requested);
+  span = make_large(carve(span, 0, pages, 0), requested);
   keep_bits_ = false;
   return span;
 }
@@ -37,15 +54,31 @@ void PageHeap::finish_zeroing(Span* span) {
 }
 
 Span* PageHeap::allocate_aligned(Pages pages, size_t alignment, size_t requested) {
-  const size_t slack = (alignment >> kPageShift) - 1;
-  if (slack + pages > arena_.max_pages()) return nullptr;
+  const size_t step = alignment >> kPageShift;
+  if (step - 1 + pages > arena_.max_pages()) return nullptr;
   make_room(pages);
   const Guard guard(lock_);
-  Span* span = take_best_fit(pages + static_cast<Pages>(slack));
-  if (span == nullptr) return nullptr;
-  const auto address = reinterpret_cast<size_t>(arena_.address_of(span->first));
-  const size_t offset = round_up(address, alignment) - address;
-  return carve(span, static_cast<Pages>(offset >> kPageShift), pages, 0, requested);
+  Pages offset = 0;
+  Span* span = take_aligned(pages, static_cast<Pages>(step), &offset);
+  return span == nullptr ? nullptr : make_large(carve(span, offset, pages, 0), requested);
+}
+
+// The smallest run that is long enough, if the block fits into it by luck: often the place that one
+// like it has left. Else one in which it fits wherever that begins.
+Span* PageHeap::take_aligned(Pages pages, Pages alignment, Pages* offset) {
+  const auto fits = [&](const Span* span) {
+    const auto page = reinterpret_cast<uintptr_t>(arena_.address_of(span->first)) >> kPageShift;
+    *offset = static_cast<Pages>(round_up(page, alignment) - page);
+    return *offset + pages <= span->pages;
+  };
+  Span* span = resident_.best_fit(pages);
+  if (span != nullptr && fits(span)) {
+    remove_free(span);
+    return span;
+  }
+  span = take_best_fit(pages + alignment - 1);
+  if (span != nullptr) fits(span);
+  return span;
 }
 
 Span* PageHeap::allocate_growing(Pages pages, size_t requested) {
@@ -56,14 +89,17 @@ Span* PageHeap::allocate_growing(Pages pages, size_t requested) {
   const auto most =
       static_cast<Pages>(std::min(tunable::kMaxHeadroomBytes >> kPageShift, size_t{pages}));
   const Pages behind = std::min(most, span->pages - pages);
-  return carve(span, 0, pages, arena_.released_run(span->first + pages, behind), requested);
+  const Pages headroom = arena_.released_run(span->first + pages, behind);
+  return make_large(carve(span, 0, pages, headroom), requested);
 }
 
-// The run that is best for a block that will grow: the longest there is, new arena if that is
-// shorter than twice the block, and whatever fits when the arena cannot grow by as much.
+// The run that is best for a block that will grow: twice as long, resident if one is, as after the
+// last block that grew; else the longest there is, new arena if that is shorter, and whatever fits
+// when the arena cannot grow by as much.
 Span* PageHeap::take_growing(Pages pages) {
   if (pages > arena_.max_pages() / 2) return take_best_fit(pages);
-  Span* span = longest_free();
+  Span* span = resident_.best_fit(2 * pages);
+  if (span == nullptr) span = longest_free();
   if (span == nullptr || span->pages < 2 * pages) {
     if (!grow(2 * pages)) return take_best_fit(pages);
     span = longest_free();
@@ -94,24 +130,30 @@ Span* PageHeap::take_best_fit(Pages pages) {
   return nullptr;
 }
 
-// Makes the middle of a span that is out of the free sets a large span, and frees what is left on
-// both sides. On failure all of it is free again.
-Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom, size_t requested) {
+// How many pages of a part of a free span are released: counted only where a span is mixed.
+Pages PageHeap::released_in(const Span* span, PageId first, Pages pages) const {
+  if (span->released == 0) return 0;
+  if (pages == span->pages) return span->released;
+  return span->released == span->pages ? pages : arena_.count_released(first, pages);
+}
+
+// Takes the middle of a span that is out of the free sets for the program, and frees what is left
+// on both sides. On failure all of it is free again, and the result nullptr.
+Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
   const Pages tail = span->pages - offset - pages - headroom;
   const PageId first = span->first + offset;
-  const Pages was_released =
-      span->released == span->pages ? pages : arena_.count_released(first, pages);
+  const Pages was_released = released_in(span, first, pages);
   Span* front_span = nullptr;
   Span* tail_span = nullptr;
   // The span is out of the sets, so its own resident pages are not counted now.
   bool possible = admit(size_t{resident_pages()} + (span->pages - span->released) + was_released);
   if (possible && offset != 0) {
-    front_span = new_span(span->first, offset, arena_.count_released(span->first, offset));
+    front_span = new_span(span->first, offset, released_in(span, span->first, offset));
     possible = front_span != nullptr;
   }
   if (possible && tail != 0) {
     const Pages released_before = was_released + (front_span ? front_span->released : 0) +
-                                  arena_.count_released(first + pages, headroom);
+                                  released_in(span, first + pages, headroom);
     tail_span = new_span(first + pages + headroom, tail, span->released - released_before);
     possible = tail_span != nullptr;
   }
@@ -127,28 +169,39 @@ Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom, siz
   span->pages = pages;
   span->headroom = headroom;
   span->released = 0;
-  span->state = SpanState::kLarge;
-  span->size_class = kLargeClass;
   span->zero = was_released == pages;
   span->remapped = span->grown = false;
   span->zeroing = keep_bits_;
-  span->live = 0;
+  note_allocation(first, pages, was_released, resident_pages() + pages);
+  return span;
+}
+
+// What carve() took, nullptr included, becomes a large object.
+Span* PageHeap::make_large(Span* span, size_t requested) {
+  if (span == nullptr) return nullptr;
+  span->state = SpanState::kLarge;
+  span->size_class = kLargeClass;
   span->requested = requested;
   index(span);
   ++counters_.large_objects;
   ++counters_.large_allocations;
   counters_.large_requested_bytes += requested;
-  counters_.large_in_use += pages + headroom;
-  counters_.headroom += headroom;
-  note_allocation(first, pages, was_released);
+  counters_.large_in_use += span->pages + span->headroom;
+  counters_.headroom += span->headroom;
   return span;
 }
 
-// The pages from `first` on are the program's now and count as resident.
-void PageHeap::note_allocation(PageId first, Pages pages, Pages newly_resident) {
+// The pages from `first` on are the program's now, and resident like `resident` pages in all.
+void PageHeap::note_allocation(PageId first, Pages pages, Pages newly_resident, Pages resident) {
   if (newly_resident != 0 && !keep_bits_) arena_.set_released(first, pages, false);
   counters_.refaulted_pages += newly_resident;
-  counters_.peak_resident = std::max(counters_.peak_resident, resident_pages());
+  if (newly_resident != 0) {
+    const Pages before = debt_.load(std::memory_order_relaxed);
+    const Pages owed = std::min(newly_resident, spare() - std::min(spare(), before));
+    debt_.store(before + owed, std::memory_order_relaxed);
+    growth_.fetch_add(newly_resident - owed, std::memory_order_relaxed);
+  }
+  counters_.peak_resident = std::max(counters_.peak_resident, resident);
   low_water_ = std::min(low_water_, counters_.free_resident);
 }
 
@@ -216,17 +269,12 @@ bool PageHeap::admit(size_t after) {
 void PageHeap::free(Span* span, bool emptied) {
   if (span->remapped) emptied = drop_mapping(span->first, span->pages);
   const Guard guard(lock_);
-  if (span->state == SpanState::kSmall) {
-    arena_.set_class(span->first, span->pages, kLargeClass);
-    counters_.small_in_use -= span->pages;
-  } else {
-    TRI_CHECK(span->state == SpanState::kLarge);
-    counters_.large_in_use -= span->pages + span->headroom;
-    counters_.headroom -= span->headroom;
-    --counters_.large_objects;
-    ++counters_.large_frees;
-    counters_.large_requested_bytes -= span->requested;
-  }
+  TRI_CHECK(span->state == SpanState::kLarge);
+  counters_.large_in_use -= span->pages + span->headroom;
+  counters_.headroom -= span->headroom;
+  --counters_.large_objects;
+  ++counters_.large_frees;
+  counters_.large_requested_bytes -= span->requested;
   span->released = span->headroom;
   if (emptied) {
     arena_.set_released(span->first, span->pages, true);
@@ -234,6 +282,18 @@ void PageHeap::free(Span* span, bool emptied) {
   }
   span->pages += span->headroom;
   span->headroom = 0;
+  merge_and_insert(span);
+}
+
+void PageHeap::free_small(Span* span, uint32_t released) {
+  const Guard guard(lock_);
+  TRI_CHECK(span->state == SpanState::kSmall);
+  arena_.set_class(span->first, span->pages, kLargeClass);
+  counters_.small_in_use -= span->pages;
+  span->released = static_cast<Pages>(std::popcount(released));
+  for (; released != 0; released &= released - 1) {
+    arena_.set_released(span->first + lowest_bit(released), 1, true);
+  }
   merge_and_insert(span);
 }
 
@@ -279,7 +339,7 @@ bool PageHeap::extend(Span* span, Pages pages) {
   index(span);
   counters_.headroom -= from_headroom;
   counters_.large_in_use += from_next;
-  note_allocation(first, needed, was_released);
+  note_allocation(first, needed, was_released, resident_pages());
   return true;
 }
 
@@ -305,20 +365,6 @@ void PageHeap::set_requested(Span* span, size_t requested) {
   const Guard guard(lock_);
   counters_.large_requested_bytes += requested - span->requested;  // may go down: unsigned wraps
   span->requested = requested;
-}
-
-void PageHeap::make_small(Span* span, SizeClass size_class) {
-  const Guard guard(lock_);
-  TRI_CHECK(span->state == SpanState::kLarge);
-  counters_.large_in_use -= span->pages;
-  counters_.small_in_use += span->pages;
-  --counters_.large_objects;
-  --counters_.large_allocations;
-  span->state = SpanState::kSmall;
-  span->size_class = size_class;
-  span->first_word = 0;
-  arena_.set_spans(span->first, span->pages, span);
-  arena_.set_class(span->first, span->pages, size_class);
 }
 
 // --- the free sets --------------------------------------------------------------------------
@@ -367,9 +413,7 @@ void PageHeap::insert_free(Span* span) {
   counters_.free_resident += span->pages - span->released;
   PageId first = 0;
   const Pages inner = releasable_range(span, &first);
-  const Pages resident =
-      inner == span->pages ? inner - span->released : inner - arena_.count_released(first, inner);
-  span->resident = resident != 0;
+  span->resident = inner != 0 && released_in(span, first, inner) != inner;
   (span->resident ? resident_ : released_).insert(span);
 }
 
@@ -463,6 +507,22 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     total += resident;
   }
   return total;
+}
+
+// Free pages with memory beyond what a busy program frees and takes again.
+Pages PageHeap::spare() const {
+  const Pages slack = (tunable::kDebtSlackBytes >> kPageShift) + resident_pages() / 16;
+  return counters_.free_resident - std::min(counters_.free_resident, slack);
+}
+
+void PageHeap::pay_debt() {
+  const uint64_t now = arena_.os().now_ms();
+  if (now < paid_ms_.load(std::memory_order_relaxed) + tunable::kDebtPeriodMs) return;
+  paid_ms_.store(now, std::memory_order_relaxed);
+  lock_.acquire();
+  const Pages due = std::min(debt_.exchange(0, std::memory_order_relaxed), spare());
+  lock_.release();
+  release(due, [] { return true; });
 }
 
 Pages PageHeap::take_low_water() {

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/base/tunables.h"
 #include "engine/base/types.h"
 #include "engine/metadata/arena.h"
 #include "engine/metadata/fixed_allocator.h"
@@ -52,20 +53,25 @@ class PageHeap {
   // `Span::zero` when all of it reads as zero.
   // `requested`: the bytes that the program asked for.
   Span* allocate(Pages pages, size_t requested = 0);
-  // The same for calloc: the page bits keep saying which pages read as zero, until finish_zeroing.
+  // A span of a size class, state kSmall, with the tables filled in.
+  Span* allocate_small(SizeClass size_class, Pages pages);
+  // A large one for calloc: the page bits keep saying which pages read as zero, until
+  // finish_zeroing.
   Span* allocate_for_zeroing(Pages pages, size_t requested);
   void finish_zeroing(Span* span);
-  // The same, beginning at a multiple of `alignment` bytes, a power of two above the page size.
+  // One that begins at a multiple of `alignment` bytes, a power of two above the page size.
   Span* allocate_aligned(Pages pages, size_t alignment, size_t requested = 0);
-  // The same for a block that keeps growing: from the largest released run or from new arena, with
+  // One for a block that keeps growing: from the largest released run or from new arena, with
   // up to as many pages of head-room behind it.
   Span* allocate_growing(Pages pages, size_t requested = 0);
   // A large block in place: the program now wants `requested` bytes of it.
   void set_requested(Span* span, size_t requested);
 
-  // Gives a span of state kSmall or kLarge back. The caller has cleared its live bits. `emptied`:
-  // its pages have been moved away and read as zero.
+  // Gives a large span back. `emptied`: its pages have been moved away and read as zero.
   void free(Span* span, bool emptied = false);
+  // Gives a span of a size class back, whose live bits are clear. `released`: which of its pages
+  // have no memory, a bit each.
+  void free_small(Span* span, uint32_t released);
 
   // Makes a large span `pages` long where it lies, from its head-room, the free span behind it or
   // new arena. False when the pages behind it are taken.
@@ -73,14 +79,24 @@ class PageHeap {
   // Splits off and frees what lies behind the first `pages`. Does nothing when it cannot.
   void shrink(Span* span, Pages pages);
 
-  // Turns a large span into one of a size class, and fills in the tables.
-  void make_small(Span* span, SizeClass size_class);
-
   // Gives up to `pages` resident free pages back to the OS, largest runs first. Returns how many.
   // Takes the lock, and drops it around each system call. What other threads are giving back at
   // that moment has gone too when it returns. With `go_on` it waits for nobody, and stops early
   // when that says so.
   size_t release(Pages pages, bool (*go_on)() = nullptr);
+
+  // Gives back as many free pages as were made resident elsewhere while these had memory, but for a
+  // little slack: a heap that moves to other pages, because none of the free runs fits, does not
+  // hold both. In slow paths, without locks; cheap when nothing is due.
+  void settle_debt() {
+    if (__builtin_expect(debt_.load(std::memory_order_relaxed) >= kDebtStep, 0)) pay_debt();
+  }
+  // Pages made resident while hardly any lay free, since the last call; 0 while they are few.
+  // Cheap.
+  Pages take_growth() {
+    if (__builtin_expect(growth_.load(std::memory_order_relaxed) < kDebtStep, 1)) return 0;
+    return growth_.exchange(0, std::memory_order_relaxed);
+  }
 
   // The fewest resident free pages since the last call: what nobody needed in the meantime.
   Pages take_low_water();
@@ -110,14 +126,19 @@ class PageHeap {
   void verify();
 
  private:
+  Pages spare() const;
+  void pay_debt();
   Span* take_best_fit(Pages pages);
+  Span* take_aligned(Pages pages, Pages alignment, Pages* offset);
   Span* take_growing(Pages pages);
   Span* longest_free() const;
-  Span* carve(Span* span, Pages offset, Pages pages, Pages headroom, size_t requested);
+  Span* carve(Span* span, Pages offset, Pages pages, Pages headroom);
+  Span* make_large(Span* span, size_t requested);
+  Pages released_in(const Span* span, PageId first, Pages pages) const;
   bool grow(Pages pages);
   void make_room(Pages pages);
   bool admit(size_t resident_after);
-  void note_allocation(PageId first, Pages pages, Pages newly_resident);
+  void note_allocation(PageId first, Pages pages, Pages newly_resident, Pages resident);
   void index(Span* span);
   Span* new_span(PageId first, Pages pages, Pages released);
   Span* free_span_at(PageId page) const;
@@ -129,6 +150,8 @@ class PageHeap {
   Pages releasable_range(const Span* span, PageId* first) const;
   Pages resident_range(const Span* span, Pages wanted, PageId* first) const;
 
+  static constexpr Pages kDebtStep = tunable::kDebtStepBytes >> kPageShift;
+
   Arena& arena_;
   platform::Lock lock_{platform::Rank::kPageHeap};
   FixedAllocator<Span> spans_;
@@ -136,6 +159,11 @@ class PageHeap {
   FreeSpans released_;
   PageHeapCounters counters_;
   Pages low_water_ = 0;
+  // Pages made resident while as many others lay free, and while they did not. Added to under the
+  // lock, glanced at without.
+  std::atomic<Pages> debt_{0};
+  std::atomic<Pages> growth_{0};
+  std::atomic<uint64_t> paid_ms_{0};
   bool keep_bits_ = false;  // while carve() works for calloc
   // Spans out of the sets while their memory is given back, and what they still hold.
   // The count is written under the lock, and is the futex of who waits for them.

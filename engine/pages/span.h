@@ -43,6 +43,8 @@ struct Span {
   // Small.
   uint32_t live = 0;        // objects handed out to caches and the program
   uint32_t first_word = 0;  // no word of its bits before this has a free object
+  uint32_t holes = 0;       // its hardware pages without memory, a bit each (central/holes.cc)
+  uint8_t pass = 0;         // the last pass that looked for holes in it
 
   // Large: what the program asked for, in bytes.
   uint64_t requested = 0;

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <time.h>
+#include <algorithm>
 
 #include <cerrno>
 
@@ -116,6 +117,21 @@ bool remap(void* from, void* to, size_t bytes) {
   return false;
 }
 
+size_t resident_pages(const void* range, size_t bytes) {
+  const size_t page = linux_os().page_bytes;
+  unsigned char resident[1024];
+  size_t count = 0;
+  for (size_t done = 0; done < bytes; done += sizeof resident * page) {
+    const size_t step = std::min(bytes - done, sizeof resident * page);
+    const long begin = as_long(static_cast<const char*>(range) + done);
+    if (system_call(SYS_mincore, begin, static_cast<long>(step), as_long(resident)) != 0) {
+      return bytes / page;
+    }
+    for (size_t i = 0; i < step / page; ++i) count += resident[i] & 1;
+  }
+  return count;
+}
+
 uint64_t now_ms() {
   // libc's, which goes through the vDSO without a system call. The coarse clock's 1-4 ms suffice.
   timespec now;
@@ -131,6 +147,7 @@ constinit Os g_linux = {
     .release = release,
     .remap = remap,
     .refresh = refresh,
+    .resident_pages = resident_pages,
     .label = label,
     .now_ms = now_ms,
     .page_bytes = 0,

@@ -32,6 +32,9 @@ struct Os {
   // Replaces the mapping by a fresh one, which reads as zero: undoes what remap and the program's
   // own madvise calls did to it. False as for release.
   bool (*refresh)(void* range, size_t bytes);
+  // How many hardware pages of the range have memory now. A hint: what was swapped out has none and
+  // does not read as zero.
+  size_t (*resident_pages)(const void* range, size_t bytes);
   // A name for the range in /proc/PID/maps, where the kernel has such names.
   void (*label)(void* range, size_t bytes, const char* name);
   // Milliseconds of a clock that does not jump; its zero is arbitrary.

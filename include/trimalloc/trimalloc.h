@@ -58,6 +58,7 @@ typedef struct trimalloc_stats {
   uint64_t transfer_cached;
   uint64_t central_free;
   uint64_t span_tail;          /* ends of spans too short for one more object */
+  uint64_t span_holes;         /* of the last two: given back to the OS, page by page */
   uint64_t page_heap_resident; /* free pages that still have memory behind them */
   uint64_t page_heap_released; /* free pages given back to the OS, or never touched */
   uint64_t metadata;           /* the allocator's own structures, resident */

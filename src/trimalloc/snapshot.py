@@ -58,8 +58,10 @@ class Stats:
 
     Every byte of ``committed`` is in exactly one of ``small_in_use``, ``large_in_use``,
     ``thread_cached``, ``transfer_cached``, ``central_free``, ``span_tail``,
-    ``page_heap_resident`` and ``page_heap_released``. ``limit`` and ``soft_limit`` are 0 when there
-    is none. ``str()`` gives the table of the tiers, ``to_dict()`` plain values for JSON.
+    ``page_heap_resident`` and ``page_heap_released``; ``span_holes`` is the part of
+    ``central_free`` and ``span_tail`` that has been given back page by page. ``limit`` and
+    ``soft_limit`` are 0 when there is none. ``str()`` gives the table of the tiers, ``to_dict()``
+    plain values for JSON.
     """
 
     pid: int
@@ -73,6 +75,7 @@ class Stats:
     transfer_cached: int
     central_free: int
     span_tail: int
+    span_holes: int
     page_heap_resident: int
     page_heap_released: int
     metadata: int
@@ -118,7 +121,8 @@ class Stats:
         An upper bound on what the operating system counts: pages that the program asked for and has
         not touched yet have no memory behind them. ``explain()`` compares the two.
         """
-        return self.committed - self.page_heap_released + self.metadata
+        given_back = self.page_heap_released + self.span_holes
+        return self.committed - given_back + self.metadata
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields and derived values as plain numbers, lists and dictionaries."""

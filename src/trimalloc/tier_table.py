@@ -22,6 +22,7 @@ def render(stats: Stats) -> str:
     ]
     lines.append("not resident")
     lines.append(_row("free pages, given back", stats.page_heap_released))
+    lines.append(_row("the same inside spans in use", stats.span_holes))
     lines.append(_row("address range reserved", stats.reserved))
     lines.append("since the start")
     lines.append(_row("peak of the arena", stats.peak_resident))
@@ -34,14 +35,14 @@ def render(stats: Stats) -> str:
 
 
 def _resident_rows(stats: Stats) -> list[tuple[str, int, str]]:
+    loose = stats.central_free + stats.span_tail - stats.span_holes
     return [
         ("small objects in use", stats.small_in_use, ""),
         ("large objects in use", stats.large_in_use, _count(stats.large_objects, "object")),
         ("  rounding up, in both", stats.internal_fragmentation_estimate, "estimated"),
         ("thread caches", stats.thread_cached, _count(stats.thread_caches, "thread")),
         ("transfer cache", stats.transfer_cached, ""),
-        ("central lists", stats.central_free, "free in spans in use"),
-        ("span tails", stats.span_tail, ""),
+        ("central lists", loose, "free in spans, and tails"),
         ("free pages", stats.page_heap_resident, "not given back yet"),
         ("metadata", stats.metadata, ""),
     ]

@@ -35,6 +35,10 @@ FAILING_ANYWAY = {
     "3.12": {"test_concurrent_futures"},
 }
 
+# Deadlocks now and then on plain glibc as well: the feeder of the call queue wants the executor's
+# shutdown lock, whose holder waits for the feeder (join_executor_internals in 3.13).
+DEADLOCKS_ANYWAY = "*test_shutdown_deadlock_pickle*"
+
 
 def present(python: Path, modules: str) -> list[str]:
     """Return those of `modules` that this Python has and that pass there on plain glibc."""
@@ -52,7 +56,7 @@ def run_modules(python: Path, preload: Preload, modules: str, directory: Path) -
     """Run the modules in one regrtest, which forks, threads and leaks as CPython's CI does."""
     chosen = present(python, modules)
     assert len(chosen) >= len(modules.split()) // 2
-    options = ["-m", "test", "-q", "--timeout=300"]
+    options = ["-m", "test", "-q", "--timeout=300", "--ignore", DEADLOCKS_ANYWAY]
     outcome = preload.run(python, *options, *chosen, timeout=1500, directory=directory)
     outcome.assert_success()
 

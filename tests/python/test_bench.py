@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench import allocators, estimates, results, schedule, suites, tables  # noqa: E402
 from bench.commands.instructions import own_costs  # noqa: E402
-from bench.suites.base import Metric, Program, Suite  # noqa: E402
+from bench.suites.base import Metric, Program, Settings, Suite  # noqa: E402
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -143,7 +143,7 @@ def test_harness_reports_every_figure_and_keeps_survivors_alive(tmp_path: Path) 
         [sys.executable, str(program)], env=environment, capture_output=True, text=True, check=True
     )
     line = json.loads(done.stdout)
-    wanted = {metric.name for metric in suites.load("python", []).metrics}
+    wanted = {metric.name for metric in suites.load("python", Settings()).metrics}
     assert wanted == set(line["metrics"])
     assert line["metrics"]["idle_kib"] - line["metrics"]["start_kib"] > 32_000
     assert line["proof"]["malloc"]

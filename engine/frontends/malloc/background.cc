@@ -110,8 +110,10 @@ void* Background::entry(void* self) {
 void Background::run(uint32_t generation) {
   thread_id_.store(platform::current_thread_id());
   platform::name_current_thread("trimalloc");
-  Scavenger scavenger(g_tiers.page_heap, [] { return g_background.state_.load() == kRunning; });
+  constexpr bool (*go_on)() = [] { return g_background.state_.load() == kRunning; };
+  Scavenger scavenger(g_tiers.page_heap, go_on);
   StatsLines lines;
+  uint64_t holes_ms = now_ms();
   const auto current = [&](uint32_t state) {
     return state_.load() == state && generation_.load() == generation;
   };
@@ -123,9 +125,15 @@ void Background::run(uint32_t generation) {
     const bool transfer_holds = g_tiers.caches.trim_transfer(!threads_hold);
     const bool pages_left =
         scavenger.look(now, setting_ms(g_settings.release_delay_ms), !threads_hold);
+    if (!threads_hold || now - holes_ms >= tunable::kHolesPeriodMs) {
+      holes_ms = now;
+      g_tiers.caches.release_holes(!threads_hold, go_on);
+    }
+    const bool holes_left = g_tiers.caches.may_have_holes();
     const bool prints = lines.print_when_due(now);
     uint32_t expected = kRunning;
-    const bool nothing_left = !threads_hold && !transfer_holds && !pages_left && !prints;
+    const bool nothing_left =
+        !threads_hold && !transfer_holds && !pages_left && !holes_left && !prints;
     if (nothing_left && state_.compare_exchange_strong(expected, kSleeping)) {
       // A free between the look and the sleep saw a running thread and woke nobody.
       expected = kSleeping;

@@ -58,6 +58,7 @@ bool start_slow() {
 
 void after_slow_path(void* caller) {
   if (g_tiers.page_heap.take_pressure()) call_pressure_hook();
+  settle_debt();
   g_background.note_activity(caller);
 }
 
@@ -114,16 +115,18 @@ void* allocate_slow(size_t bytes) {
 }
 
 void* allocate_aligned(size_t alignment, size_t bytes) {
-  if (alignment <= kGranuleBytes) return allocate(bytes);
+  // Spans begin on pages. Up to here classes are eighths of powers of two, so a multiple of the
+  // alignment is a class itself or lies between classes that are multiples of it too.
+  if (alignment <= kPageBytes && bytes <= kEighthsBytes - kPageBytes) {
+    return allocate(round_up(bytes + (bytes == 0 ? 1 : 0), alignment));
+  }
   if (alignment > PTRDIFF_MAX || !ensure_started()) return no_memory();
   if (alignment <= kPageBytes && bytes <= kMaxSmallBytes) {
-    // The first class whose objects lie at multiples of the alignment: spans begin on pages, and
-    // the powers of two among the classes bound the search.
-    size_t size = bytes > alignment ? bytes : alignment;
-    while (kClasses[class_of_size(size)].object_bytes % alignment != 0) {
-      size = kClasses[class_of_size(size)].object_bytes + 1;
-    }
-    const size_t object_bytes = kClasses[class_of_size(size)].object_bytes;
+    // The first class whose objects lie at multiples of the alignment; the powers of two among the
+    // classes bound the search.
+    unsigned size_class = class_of_size(bytes);
+    while ((kClasses[size_class].object_bytes & (alignment - 1)) != 0) ++size_class;
+    const size_t object_bytes = kClasses[size_class].object_bytes;
     // Between the powers of two few large classes are aligned: then whole pages waste less.
     const bool wasteful = bytes >= tunable::kWholePagesBytes && object_bytes > bytes + bytes / 8;
     if (!wasteful) return allocate(object_bytes);
@@ -211,13 +214,21 @@ size_t usable_bytes(const void* block) {
   return checked_bytes("malloc_usable_size", const_cast<void*>(block));
 }
 
+void settle_debt() {
+  g_tiers.page_heap.settle_debt();
+  if (const Pages growth = g_tiers.page_heap.take_growth()) {
+    g_tiers.caches.settle_growth(bytes_of(growth), g_tiers.arena.os().now_ms());
+  }
+}
+
 size_t release_everything() {
   if (!ensure_started()) return 0;
   g_tiers.caches.flush(t_state);
   g_tiers.caches.drain_idle(g_tiers.arena.os().now_ms(),
                             static_cast<uint32_t>(g_settings.idle_drain_ms));
   g_tiers.caches.trim_transfer(true);
-  return bytes_of(static_cast<Pages>(g_tiers.page_heap.release(UINT32_MAX)));
+  const size_t pages = g_tiers.page_heap.release(UINT32_MAX);
+  return bytes_of(static_cast<Pages>(pages)) + g_tiers.caches.release_holes(true);
 }
 
 }  // namespace tri

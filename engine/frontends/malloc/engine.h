@@ -32,6 +32,10 @@ void* reallocate(void* block, size_t bytes);
 [[gnu::noinline]] void deallocate_slow(void* block);
 size_t usable_bytes(const void* block);
 
+// What became resident of late is made up for by what lies free elsewhere: free runs, then pages
+// inside spans. In slow paths, without locks.
+void settle_debt();
+
 // Everything free goes back to the OS now. Bytes given back.
 size_t release_everything();
 

@@ -24,7 +24,9 @@ trimalloc_stats current() {
 
 uint64_t in_use(const trimalloc_stats& s) { return s.small_in_use + s.large_in_use; }
 
-uint64_t resident(const trimalloc_stats& s) { return s.committed - s.page_heap_released; }
+uint64_t resident(const trimalloc_stats& s) {
+  return s.committed - s.page_heap_released - s.span_holes;
+}
 
 }  // namespace
 

@@ -6,26 +6,36 @@
 #include "engine/base/tunables.h"
 #include "engine/frontends/malloc/engine.h"
 #include "engine/frontends/malloc/misuse.h"
+#include "engine/frontends/malloc/zeroing_habit.h"
 #include "engine/platform/libc.h"
 
 namespace tri {
 namespace {
 
+constinit ZeroingHabit g_zeroing_habit;
+
+// Whether giving pages back is cheaper than clearing them.
+bool better_given_back(const platform::Os& os, const char* begin, size_t bytes) {
+  if (bytes < tunable::kCallocLookBytes || os.page_bytes > kPageBytes) return false;
+  return bytes >= tunable::kCallocReleaseBytes ||
+         g_zeroing_habit.gives_back(bytes, os.resident_pages(begin, bytes) * os.page_bytes);
+}
+
 // Clears the pages of a span that calloc took and that do not read as zero, run by run.
 void clear(Span* span) {
   const Arena& arena = g_tiers.arena;
+  const platform::Os& os = arena.os();
   PageId page = span->first;
-  while (page < span->end()) {
+  while (true) {
     page += arena.released_run(page, span->end() - page);
-    const PageId begin = page;
-    while (page < span->end() && arena.count_released(page, 1) == 0) ++page;
-    if (page == begin) continue;
-    char* const from = arena.address_of(begin);
-    const size_t bytes = bytes_of(page - begin);
-    const platform::Os& os = arena.os();
-    const bool given = bytes >= tunable::kCallocReleaseBytes && os.page_bytes <= kPageBytes &&
-                       os.release(from, bytes);
-    if (!given) std::memset(from, 0, bytes);
+    const Pages pages = arena.resident_run(page, span->end() - page);
+    if (pages == 0) break;
+    char* const begin = arena.address_of(page);
+    const size_t bytes = bytes_of(pages);
+    if (!better_given_back(os, begin, bytes) || !os.release(begin, bytes)) {
+      std::memset(begin, 0, bytes);
+    }
+    page += pages;
   }
 }
 
@@ -74,20 +84,22 @@ size_t checked_bytes(const char* operation, void* pointer) {
     if (platform::is_libc_heap_block(pointer)) return platform::libc_usable_bytes(pointer);
     stop_foreign(operation, pointer);
   }
-  const SizeClass size_class = arena.class_of(arena.page_of(pointer));
+  const PageId page = arena.page_of(pointer);
+  const SizeClass size_class = arena.class_of(page);
   if (size_class == kLargeClass) return bytes_of(checked_large(operation, pointer)->pages);
-  const void* begin = block_begin(pointer);
-  if (begin == nullptr) stop_foreign(operation, pointer);
-  if (begin != pointer) stop_interior(operation, pointer, begin);
+  const ClassGeometry& g = kClasses[size_class];
+  const PageId first = arena.span_of(page)->first;
+  const auto offset = static_cast<uint32_t>(static_cast<char*>(pointer) - arena.address_of(first));
+  const uint32_t index = object_index(g, offset);
   // A clear bit is certain: the object lies free in its span. A set one may mean a thread's cache.
-  const Span* span = arena.span_of(arena.page_of(pointer));
-  const uint32_t index = object_index(
-      kClasses[size_class],
-      static_cast<uint32_t>(static_cast<char*>(pointer) - arena.address_of(span->first)));
-  if ((arena.bitmap_word(span->first, index / 64) >> (index % 64) & 1) == 0) {
-    stop_foreign(operation, pointer);
+  const bool begins_here = index * g.object_bytes == offset && index < g.span_objects;
+  if (__builtin_expect(begins_here, 1) &&
+      (arena.bitmap_word(first, index / 64) >> (index % 64) & 1) != 0) {
+    return g.object_bytes;
   }
-  return kClasses[size_class].object_bytes;
+  const void* begin = block_begin(pointer);
+  if (begin != nullptr && begin != pointer) stop_interior(operation, pointer, begin);
+  stop_foreign(operation, pointer);
 }
 
 }  // namespace tri

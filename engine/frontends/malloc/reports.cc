@@ -43,6 +43,11 @@ void put_row(Text& text, const char* name, uint64_t bytes, uint64_t whole) {
   text.put("\n");
 }
 
+// Free between objects in use, with memory behind it.
+uint64_t loose(const trimalloc_stats& stats) {
+  return stats.central_free + stats.span_tail - stats.span_holes;
+}
+
 // The classes that hold the most memory, the fullest first.
 void put_classes(Text& text, const trimalloc_stats& stats) {
   bool shown[TRIMALLOC_SIZE_CLASSES] = {};
@@ -76,7 +81,8 @@ void print_report() {
   static constinit trimalloc_stats stats;  // 10 KiB: too much for a thread's last stack page
   stats.struct_size = sizeof stats;
   take_snapshot(g_tiers, &stats);
-  const uint64_t resident = stats.committed - stats.page_heap_released + stats.metadata;
+  const uint64_t resident =
+      stats.committed - stats.page_heap_released - stats.span_holes + stats.metadata;
   char buffer[4096];
   Text text(buffer, sizeof buffer);
   text.put("trimalloc: process ").number(static_cast<uint64_t>(::getpid()));
@@ -85,7 +91,7 @@ void print_report() {
   put_row(text, "in use, large objects", stats.large_in_use, resident);
   put_row(text, "free in thread caches", stats.thread_cached, resident);
   put_row(text, "free in transfer caches", stats.transfer_cached, resident);
-  put_row(text, "free in spans", stats.central_free + stats.span_tail, resident);
+  put_row(text, "free in spans", loose(stats), resident);
   put_row(text, "free pages, resident", stats.page_heap_resident, resident);
   put_row(text, "allocator's own structures", stats.metadata, resident);
   put_row(text, "together", resident, 0);
@@ -108,7 +114,7 @@ bool StatsLines::print_when_due(uint64_t now_ms) {
   text.put("trimalloc: process ").number(static_cast<uint64_t>(::getpid())).put(": in use ");
   text.size(stats.small_in_use + stats.large_in_use).put(", cached ");
   text.size(stats.thread_cached + stats.transfer_cached).put(", free in spans ");
-  text.size(stats.central_free + stats.span_tail).put(", free pages ");
+  text.size(loose(stats)).put(", free pages ");
   text.size(stats.page_heap_resident).put(", given back ").size(stats.released_bytes).put("\n");
   put(text);
   return true;

@@ -1,6 +1,7 @@
 // realloc: in place where it can, by remapping pages where the block is big, by copying otherwise.
 //
-//   small: stays while the new size fits and at least half of the object is used
+//   small: stays while the new size fits and at least half of the object is used; what grows past
+//          32 KiB becomes whole pages, which can grow where they lie
 //   large: shrinks by splitting its tail off, down to 32 KiB; grows into its head-room, the free
 //          span behind it or new arena; else moves, from 1 MiB on by page tables alone
 //
@@ -24,6 +25,26 @@ void* move_by_copy(void* block, size_t old_bytes, size_t bytes) {
   std::memcpy(fresh, block, std::min(old_bytes, bytes));
   deallocate(block);
   return fresh;
+}
+
+// A block that outgrows the sizes of which several share a span.
+void* move_to_pages(void* block, size_t old_bytes, size_t bytes) {
+  Span* fresh = allocate_large(bytes);
+  if (fresh == nullptr) return nullptr;
+  fresh->grown = true;
+  void* const begin = g_tiers.arena.address_of(fresh->first);
+  std::memcpy(begin, block, old_bytes);
+  deallocate(block);
+  return begin;
+}
+
+// The usual step of a block that grows: nothing moves, and only the statistics would know of the
+// new size, which is not worth a lock.
+bool stays_within_its_pages(Span* span, size_t bytes) {
+  if (bytes < tunable::kWholePagesBytes || pages_for(bytes) != span->pages) return false;
+  if (span->pages != pages_for(span->requested)) return false;
+  span->grown = span->grown || bytes > span->requested;
+  return true;
 }
 
 // To a new span, by page tables. nullptr: it could not be had; the block is where it was.
@@ -65,9 +86,20 @@ void* resize_large(Span* span, void* block, size_t bytes) {
   } else if (pages > span->pages && !page_heap.extend(span, static_cast<Pages>(pages))) {
     return move_large(span, bytes);
   }
-  span->grown = span->grown || pages > span->pages || bytes > span->requested;
-  page_heap.set_requested(span, bytes);
+  const bool moved_its_end = pages != pages_for(span->requested);
+  span->grown = span->grown || bytes > span->requested;
+  if (moved_its_end) page_heap.set_requested(span, bytes);
   return block;
+}
+
+// Of a block of whole pages, or one that becomes that: tried again when there was something to give
+// back.
+template <typename Resize>
+void* resize_pages(Resize resize) {
+  void* result = resize();
+  if (result == nullptr && release_everything() != 0) result = resize();
+  settle_debt();
+  return result;
 }
 
 }  // namespace
@@ -79,19 +111,24 @@ void* reallocate(void* block, size_t bytes) {
     return nullptr;
   }
   const size_t old_bytes = checked_bytes("realloc", block);
+  const Arena& arena = g_tiers.arena;
+  const bool ours = arena.contains(block);
+  Span* large = nullptr;
+  if (ours && arena.class_of(arena.page_of(block)) == kLargeClass) {
+    large = arena.span_of(arena.page_of(block));
+    if (stays_within_its_pages(large, bytes)) return block;
+  } else if (bytes <= old_bytes && (bytes > old_bytes / 2 || old_bytes <= 2 * kGranuleBytes)) {
+    return block;
+  }
   if (is_impossible(bytes)) {
     errno = ENOMEM;
     return nullptr;
   }
-  const Arena& arena = g_tiers.arena;
   void* result = nullptr;
-  if (arena.contains(block) && arena.class_of(arena.page_of(block)) == kLargeClass) {
-    result = resize_large(arena.span_of(arena.page_of(block)), block, bytes);
-    if (result == nullptr && release_everything() != 0) {
-      result = resize_large(arena.span_of(arena.page_of(block)), block, bytes);
-    }
-  } else if (bytes <= old_bytes && (bytes > old_bytes / 2 || old_bytes <= 2 * kGranuleBytes)) {
-    return block;
+  if (large != nullptr) {
+    result = resize_pages([=] { return resize_large(large, block, bytes); });
+  } else if (ours && bytes > old_bytes && bytes > tunable::kWholePagesBytes) {
+    result = resize_pages([=] { return move_to_pages(block, old_bytes, bytes); });
   } else {
     result = move_by_copy(block, old_bytes, bytes);
   }

@@ -50,7 +50,7 @@ constexpr Setting kSettings[] = {
     {"release_delay_ms", Kind::kNumber, true, &g_settings.release_delay_ms,
      "free pages unused for this long go back to the OS (default 200)"},
     {"idle_drain_ms", Kind::kNumber, true, &g_settings.idle_drain_ms,
-     "caches of threads that used no CPU for this long are emptied (default 400)"},
+     "caches of threads that used next to no CPU for this long are emptied (default 400)"},
     {"thread_cache_max", Kind::kSize, true, &g_settings.thread_cache_max,
      "what all thread caches together may hold (default 32M)"},
     {"scavenger", Kind::kFlag, true, &g_settings.scavenger,

@@ -17,6 +17,7 @@ namespace {
 
 constexpr SizeClass kSmall = class_of_size(64);
 constexpr SizeClass kOther = class_of_size(1024);
+constexpr SizeClass kBig = class_of_size(8192);
 constexpr SizeClass kHuge = class_of_size(256 * 1024);
 
 struct OneThread : SmallTiers {
@@ -133,14 +134,40 @@ CASE(AFullBinGivesItsOlderHalfAway) {
 }
 
 CASE(ABinIsBoundedInBytes) {
-  for (SizeClass size_class : {kSmall, kOther, kHuge}) {
+  for (SizeClass size_class : {kSmall, kOther, kBig, kHuge}) {
     OneThread t;
     t.free_many(t.allocate_many(200, size_class), size_class);
-    CHECK_LE(size_t{t.thread.cached(size_class)} * kClasses[size_class].object_bytes,
-             std::max<size_t>(tunable::kBinMaxBytes, size_t{kClasses[size_class].batch} *
-                                                         kClasses[size_class].object_bytes));
+    const ClassGeometry& g = kClasses[size_class];
+    CHECK_LE(size_t{t.thread.cached(size_class)} * g.object_bytes,
+             std::max<size_t>(tunable::kBinBytes, size_t{g.batch} * g.object_bytes));
     t.caches.verify();
   }
+}
+
+// Bytes of kBig that the cache holds after `rounds` of making and dropping 2 MiB of them, each of
+// which took `ms`.
+size_t held_at_pace(OneThread& t, int rounds, uint64_t ms) {
+  for (int round = 0; round < rounds; ++round) {
+    t.os.advance_ms(ms);
+    t.free_many(t.allocate_many(256, kBig), kBig);
+  }
+  t.caches.verify();
+  return t.thread.cached(kBig) * kClasses[kBig].object_bytes;
+}
+
+CASE(BinsGrowFurtherWhileSlowCallsCostTime) {
+  OneThread t;
+  t.os.advance_ms(1000);
+  CHECK_LE(held_at_pace(t, 100, 100), tunable::kBinBytes);
+  CHECK_LE(8 * tunable::kBinBytes, held_at_pace(t, 100, 0));
+  CHECK_LE(held_at_pace(t, 100, 0), tunable::kBinMaxBytes);
+}
+
+CASE(BinsShrinkAgainWhenSlowCallsAreRare) {
+  OneThread t;
+  t.os.advance_ms(1000);
+  held_at_pace(t, 100, 0);
+  CHECK_LE(held_at_pace(t, 100, 100), 2 * tunable::kBinBytes);
 }
 
 CASE(WithoutABudgetEveryThreadStillHoldsALittle) {
@@ -180,7 +207,7 @@ CASE(AClassThatIsNotUsedAnyMoreIsSweptAway) {
   t.free_many(t.allocate_many(200, kOther), kOther);
   CHECK(t.thread.cached(kOther) != 0);
   // Each round leaves the fast path: more objects than the bin may hold, there and back.
-  for (int round = 0; round < 2000; ++round) t.free_many(t.allocate_many(6000));
+  for (int round = 0; round < 500; ++round) t.free_many(t.allocate_many(300, kBig), kBig);
   CHECK_EQ(t.thread.cached(kOther), 0u);
   t.caches.verify();
 }

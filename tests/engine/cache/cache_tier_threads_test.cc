@@ -248,7 +248,7 @@ CASE(AThreadThatIsRefusedRoomGetsAShareOfTheBudget) {
   const size_t before = rich.cache().claimed_bytes;
   CHECK_LT(tunable::kMiB / 2, before);
   for (int round = 0; round < 20; ++round) {
-    use(poor, kSmall);
+    for (unsigned i = 1; i < 5; ++i) use(poor, static_cast<SizeClass>(i));
     use(rich, kSmall);
   }
   CHECK_LT(rich.cache().claimed_bytes, before);

@@ -34,8 +34,7 @@ CASE(EveryPowerOfTwoIsExact) {
 CASE(RoundingUpStaysWithinItsBounds) {
   for (size_t bytes = 129; bytes <= kMaxSmallBytes; ++bytes) {
     const size_t lost = kClasses[class_of_size(bytes)].object_bytes - bytes;
-    // 12.5 % of the object to 32 KiB; one fifth above, and what rounding to 512 bytes adds.
-    CHECK_SIZE(bytes <= 32768u ? lost * 8 <= bytes : lost * 5 <= bytes + 5 * 512, bytes);
+    CHECK_SIZE(bytes <= 32768u ? lost * 8 <= bytes : lost * 4 <= bytes, bytes);
   }
 }
 
@@ -69,14 +68,26 @@ CASE(ASpanHoldsWhatItSaysAndItsTailIsShort) {
   }
 }
 
+// Above 4 KiB a tail is 1/32 at most, except where no span of up to twelve pages has so little.
 CASE(ASpanIsTheShortestThatObeysTheRules) {
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     const ClassGeometry& g = kClasses[i];
-    for (uint32_t pages = 1; pages < g.span_pages; ++pages) {
+    const size_t parts = g.object_bytes <= 4096 ? 8 : 32;
+    const auto tail = [&](uint32_t pages) { return bytes_of(pages) % g.object_bytes; };
+    const bool fits = tail(g.span_pages) * parts <= bytes_of(g.span_pages);
+    for (uint32_t pages = 1; pages < (fits ? g.span_pages : 13); ++pages) {
       const size_t bytes = bytes_of(pages);
       CHECK(bytes / g.object_bytes < size_class_rules::min_objects(g.object_bytes) ||
-            bytes % g.object_bytes > bytes / 8);
+            tail(pages) * parts > bytes);
+      CHECK(fits || bytes / g.object_bytes < size_class_rules::min_objects(g.object_bytes) ||
+            tail(pages) * g.span_pages >= tail(g.span_pages) * pages);
     }
+  }
+}
+
+CASE(ObjectsAboveThirtyTwoKibibytesAreWholePages) {
+  for (unsigned i = class_of_size(32769); i < kSizeClasses; ++i) {
+    CHECK_EQ(kClasses[i].object_bytes, bytes_of(kClasses[i].span_pages));
   }
 }
 
@@ -96,7 +107,7 @@ CASE(AFullSpansBucketIsAmongTheEight) {
 
 CASE(BatchesAreWithinTheirBounds) {
   for (unsigned i = 1; i < kSizeClasses; ++i) {
-    CHECK_GE(kClasses[i].batch, size_class_rules::kMinBatch);
+    CHECK_GE(kClasses[i].batch, size_class_rules::min_batch(kClasses[i].object_bytes));
     CHECK_LE(kClasses[i].batch, size_class_rules::kMaxBatch);
     CHECK(i == 1 || kClasses[i].batch <= kClasses[i - 1].batch);
     CHECK_LE(kClasses[i].batch, tunable::kBinMaxObjects);
@@ -112,6 +123,14 @@ CASE(AnAlignmentUpToAPageFindsAClassForEverySize) {
       CHECK_LT(found, kSizeClasses);
       CHECK(kClasses[found].object_bytes <= 2 * kClasses[i].object_bytes ||
             kClasses[found].object_bytes <= alignment);
+    }
+  }
+}
+
+CASE(UpToThirtyTwoKibibytesTheClassOfAMultipleOfAnAlignmentIsOneToo) {
+  for (size_t alignment = 32; alignment <= kPageBytes; alignment *= 2) {
+    for (size_t bytes = alignment; bytes <= kEighthsBytes; bytes += alignment) {
+      CHECK_SIZE(kClasses[class_of_size(bytes)].object_bytes % alignment == 0, bytes);
     }
   }
 }

@@ -268,8 +268,7 @@ CASE(AShrunkTailMergesWithWhatLiesBehind) {
 
 CASE(ASmallSpanIsFoundFromEachOfItsPages) {
   SmallHeap heap;
-  Span* span = heap.allocate(4);
-  heap.page_heap.make_small(span, 12);
+  Span* span = heap.page_heap.allocate_small(12, 4);
   for (PageId page = span->first; page < span->end(); ++page) {
     CHECK(heap.arena.span_of(page) == span);
     CHECK_EQ(heap.arena.class_of(page), 12);
@@ -279,10 +278,19 @@ CASE(ASmallSpanIsFoundFromEachOfItsPages) {
 
 CASE(AFreedSmallSpanHasNoClassAnyMore) {
   SmallHeap heap;
-  Span* span = heap.allocate(4);
-  heap.page_heap.make_small(span, 12);
-  heap.page_heap.free(span);
+  Span* span = heap.page_heap.allocate_small(12, 4);
+  heap.page_heap.free_small(span, 0);
   for (PageId page = 0; page < 4; ++page) CHECK_EQ(heap.arena.class_of(page), kLargeClass);
+  heap.page_heap.verify();
+}
+
+CASE(ASmallSpanSaysWhichOfItsPagesHaveNoMemory) {
+  SmallHeap heap;
+  Span* span = heap.page_heap.allocate_small(12, 4);
+  const Pages resident = heap.page_heap.resident_pages();
+  heap.page_heap.free_small(span, 0b0110);
+  CHECK_EQ(heap.page_heap.resident_pages(), resident - 2);
+  CHECK_EQ(heap.arena.count_released(span->first, 4), 2u);
   heap.page_heap.verify();
 }
 

@@ -38,6 +38,7 @@ FakeOs::FakeOs(size_t page_bytes)
              .release = release,
              .remap = remap,
              .refresh = refresh,
+             .resident_pages = real_.resident_pages,
              .label = label,
              .now_ms = now,
              .page_bytes = page_bytes} {

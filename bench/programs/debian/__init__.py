@@ -1,0 +1,1 @@
+"""Programs that Debian packages, with their inputs."""

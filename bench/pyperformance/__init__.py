@@ -1,0 +1,1 @@
+"""pyperformance's benchmarks, run one by one in processes of their own."""

@@ -1,0 +1,1 @@
+"""Servers that are measured while a client loads them."""

@@ -1,0 +1,58 @@
+// What programs do with the large blocks that they ask calloc for: touch all of them, or little.
+// Which it is decides whether dirty pages are better cleared or given back, to come as zeros when
+// they are touched, and only a trial tells: once calloc has cleared a block, all of it has memory,
+// and nothing says how much the program used.
+//
+// So, for each doubling of sizes, the first dirty block is given back. The next one shows the
+// outcome. If little of it has memory, it is given back again, and so on; if much has, the next
+// trial waits for twice as many clearings. A program that touches everything pays for one trial in
+// 256; one that touches little pays for the clearings before its first trial: none.
+//
+// Shared by all threads without a lock. A lost update moves a trial by one.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/base/bits.h"
+#include "engine/base/tunables.h"
+
+namespace tri {
+
+class ZeroingHabit {
+ public:
+  // Whether to give back `bytes` of dirty pages, `resident` of which have memory, instead of
+  // clearing them.
+  bool gives_back(size_t bytes, size_t resident) {
+    std::atomic<Trials>& shared = sizes_[std::min(highest_bit(bytes), kDoublings - 1)];
+    Trials trials = shared.load(std::memory_order_relaxed);
+    const bool little = resident < bytes / 4;
+    if (little) {
+      trials = Trials();
+    } else if (trials.wait != 0) {
+      --trials.wait;
+    } else {
+      trials.wait = trials.next_wait;
+      trials.next_wait = static_cast<uint8_t>(std::min(trials.next_wait * 2 + 1, kMostClearings));
+      shared.store(trials, std::memory_order_relaxed);
+      return true;
+    }
+    shared.store(trials, std::memory_order_relaxed);
+    return little;
+  }
+
+ private:
+  static constexpr unsigned kDoublings = 40;
+  static constexpr int kMostClearings = 255;
+
+  struct Trials {
+    uint8_t wait = 0;       // clearings until the next trial
+    uint8_t next_wait = 1;  // and from that one to the one after it
+  };
+
+  std::atomic<Trials> sizes_[kDoublings] = {};
+};
+
+}  // namespace tri
