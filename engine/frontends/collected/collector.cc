@@ -319,8 +319,8 @@ void CollectedHeap::sweep_all() {
   }
 }
 
-// Gives back what is free beyond `keep_bytes`, as one who asked for a collection expects, or, after a
-// cycle that began by itself, beyond what the heap will grow into before the next one.
+// Gives back what is free beyond `keep_bytes`, as one who asked for a collection expects, or, after
+// a cycle that began by itself, beyond what the heap will grow into before the next one.
 void CollectedHeap::release_free_pages(uint64_t keep_bytes) {
   const Pages free = space_.page_heap.counters().free_resident;
   const uint64_t keep = keep_bytes >> kPageShift;

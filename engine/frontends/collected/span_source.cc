@@ -41,10 +41,10 @@ void SpanSource::start(Space& space, PageKind kind, uint32_t slot, bool has_refe
 }
 
 Span* SpanSource::make_span(Pages pages, uint32_t slot, uint16_t collection) {
-  Span* span = space_->page_heap.allocate(pages);
+  Span* span = space_->page_heap.allocate_small(kind_, pages);
   if (span == nullptr) return nullptr;
   if (!space_->links.cover(space_->arena, span->first, pages)) {
-    space_->page_heap.free(span);
+    space_->page_heap.free_small(span, 0);
     return nullptr;
   }
   span->slot_granules = slot;
@@ -54,7 +54,6 @@ Span* SpanSource::make_span(Pages pages, uint32_t slot, uint16_t collection) {
   for (Pages i = 0; i < pages; ++i) {
     space_->links.store(span->first + i, has_references_ ? kNotQueued : kNever);
   }
-  space_->page_heap.make_small(span, kind_);
   spans_.fetch_add(1, std::memory_order_relaxed);
   pages_.fetch_add(pages, std::memory_order_relaxed);
   return span;
@@ -168,7 +167,7 @@ void SpanSource::discard(Span* span) {
   spans_.fetch_sub(1, std::memory_order_relaxed);
   pages_.fetch_sub(span->pages, std::memory_order_relaxed);
   for (Pages i = 0; i < span->pages; ++i) space_->links.store(span->first + i, kNotQueued);
-  space_->page_heap.free(span);
+  space_->page_heap.free_small(span, 0);
 }
 
 // --- by hand --------------------------------------------------------------------------------
