@@ -257,7 +257,7 @@ PyObject* heap_counters(PyObject* self, PyObject*) {
   if (!check_open(heap_of(self))) return nullptr;
   CollectedHeap& heap = *state->heap;
   const tri::collected::CollectorCounters counters = heap.counters();
-  const tri::PageHeapCounters& pages = heap.space().page_heap.counters();
+  const tri::PageHeapCounters pages = heap.page_counters();
   const auto bytes = [](uint64_t count) { return static_cast<unsigned long long>(count) << 13; };
   using number = unsigned long long;
   return Py_BuildValue(
@@ -279,9 +279,9 @@ PyObject* heap_counters(PyObject* self, PyObject*) {
 
 PyObject* heap_release(PyObject* self, PyObject*) {
   if (!check_open(heap_of(self))) return nullptr;
-  size_t pages;
-  Py_BEGIN_ALLOW_THREADS pages = heap_of(self)->state->heap->space().page_heap.release(UINT32_MAX);
-  Py_END_ALLOW_THREADS return PyLong_FromSize_t(tri::bytes_of(static_cast<tri::Pages>(pages)));
+  size_t bytes;
+  Py_BEGIN_ALLOW_THREADS bytes = heap_of(self)->state->heap->release_pages();
+  Py_END_ALLOW_THREADS return PyLong_FromSize_t(bytes);
 }
 
 PyObject* heap_scan(PyObject* self, PyObject* arguments) {

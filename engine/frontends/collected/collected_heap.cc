@@ -103,6 +103,7 @@ const RecordType* CollectedHeap::add_type(const Layout& layout) {
 }
 
 void CollectedHeap::set_limit(size_t bytes) {
+  const Access access(*this);  // no fork in the middle
   space_.page_heap.set_limit(bytes, bytes);
   pacer_.set_limit(bytes);
 }

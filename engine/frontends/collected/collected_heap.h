@@ -163,6 +163,8 @@ class CollectedHeap {
     collect();
     access.processor_ = enter();
   }
+  // Gives all free pages back to the OS; waits for a cycle to end. Returns the bytes.
+  size_t release_pages();
   // Collects, then makes everything that is live permanent. False when another thread forks.
   bool freeze();
 
@@ -219,6 +221,7 @@ class CollectedHeap {
   uint64_t allocated_bytes() const { return allocated_bytes_.load(std::memory_order_relaxed); }
   // Of all cycles that have ended; waits for none.
   CollectorCounters counters();
+  PageHeapCounters page_counters();
   Pacer& pacer() { return pacer_; }
   void set_limit(size_t bytes);
   uint32_t processor_count() const { return processor_count_; }

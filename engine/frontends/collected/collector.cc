@@ -322,9 +322,18 @@ void CollectedHeap::sweep_all() {
 // Gives back what is free beyond `keep_bytes`, as one who asked for a collection expects, or, after
 // a cycle that began by itself, beyond what the heap will grow into before the next one.
 void CollectedHeap::release_free_pages(uint64_t keep_bytes) {
-  const Pages free = space_.page_heap.counters().free_resident;
+  Pages free;
+  {
+    const Guard guard(space_.page_heap.lock());
+    free = space_.page_heap.counters().free_resident;
+  }
   const uint64_t keep = keep_bytes >> kPageShift;
   if (free > keep) space_.page_heap.release(static_cast<Pages>(free - keep));
+}
+
+size_t CollectedHeap::release_pages() {
+  const Guard cycle(cycle_lock_);  // no fork in the middle
+  return bytes_of(static_cast<Pages>(space_.page_heap.release(UINT32_MAX)));
 }
 
 uint64_t CollectedHeap::room_to_grow() const {
@@ -358,6 +367,12 @@ CollectorCounters CollectedHeap::counters() {
   const Access access(*this);  // no fork in the middle
   const Guard guard(blocks_lock_);
   return published_;
+}
+
+PageHeapCounters CollectedHeap::page_counters() {
+  const Access access(*this);
+  const Guard guard(space_.page_heap.lock());
+  return space_.page_heap.counters();
 }
 
 // --- cycles that allocation starts ----------------------------------------------------------
