@@ -25,7 +25,7 @@ constexpr uintptr_t kLonelyPlaces[] = {uintptr_t{0x2000} << 32, uintptr_t{0x2800
                                        uintptr_t{0x20} << 32, uintptr_t{0x18} << 32};
 
 struct TableSizes {
-  explicit TableSizes(size_t arena_bytes) {
+  TableSizes(size_t arena_bytes, unsigned bitmap_count) : bitmaps(bitmap_count) {
     const size_t pages = arena_bytes >> kPageShift;
     metadata = round_up(pages * kMetadataBytesPerPage + tunable::kMiB, kRegionAlignment);
     spans = round_up(pages * sizeof(Span*), kRegionAlignment);
@@ -33,8 +33,9 @@ struct TableSizes {
     page_bits = round_up(pages / 8, kRegionAlignment);
     bitmap = round_up(pages * kBitmapBytesPerPage, kRegionAlignment);
   }
-  size_t total() const { return metadata + spans + classes + page_bits + bitmap; }
+  size_t total() const { return metadata + spans + classes + page_bits + bitmap * bitmaps; }
   size_t metadata, spans, classes, page_bits, bitmap;
+  unsigned bitmaps;
 };
 
 }  // namespace
@@ -51,7 +52,7 @@ bool GrowingRegion::grow_to(size_t bytes, const platform::Os& os, bool reserved)
 }
 
 bool Arena::try_place(size_t bytes, bool reserve) {
-  const TableSizes sizes(bytes);
+  const TableSizes sizes(bytes, bitmap_count_);
   const size_t below = round_up(sizes.total(), kBaseAlignment);
   char* low = nullptr;
   if (reserve) {
@@ -66,7 +67,10 @@ bool Arena::try_place(size_t bytes, bool reserve) {
     span_table_.place(metadata_.end(), metadata_.end() + sizes.spans, kUp);
     class_table_.place(span_table_.end(), span_table_.end() + sizes.classes, kUp);
     page_bit_table_.place(class_table_.end(), class_table_.end() + sizes.page_bits, kUp);
-    bitmap_.place(page_bit_table_.end(), base_, kDown);
+    char* end = base_;
+    for (unsigned i = 0; i < bitmap_count_; ++i, end -= sizes.bitmap) {
+      bitmaps_[i].place(end - sizes.bitmap, end, kDown);
+    }
     pages_.place(base_, base_ + bytes, kUp);
   };
   if (reserve) {
@@ -80,8 +84,10 @@ bool Arena::try_place(size_t bytes, bool reserve) {
   return false;
 }
 
-bool Arena::start(const platform::Os& os, size_t bytes, size_t address_space_limit) {
+bool Arena::start(const platform::Os& os, size_t bytes, size_t address_space_limit,
+                  unsigned bitmaps) {
   os_ = &os;
+  bitmap_count_ = bitmaps;
   reserved_ = address_space_limit == SIZE_MAX;
   if (!reserved_) bytes = std::min(bytes, address_space_limit);
   bytes = std::min(bytes, tunable::kMaxArenaBytes);
@@ -106,7 +112,9 @@ bool Arena::grow_tables(Pages pages) {
   return class_table_.grow_to(covered, *os_, reserved_) &&
          span_table_.grow_to(covered * sizeof(Span*), *os_, reserved_) &&
          page_bit_table_.grow_to(round_up(covered, 64) / 8, *os_, reserved_) &&
-         bitmap_.grow_to(covered * kBitmapBytesPerPage, *os_, reserved_);
+         std::all_of(bitmaps_, bitmaps_ + bitmap_count_, [&](GrowingRegion& bitmap) {
+           return bitmap.grow_to(covered * kBitmapBytesPerPage, *os_, reserved_);
+         });
 }
 
 // Where address space is limited (RLIMIT_AS), a program that uses all of it must still be able to
@@ -133,10 +141,23 @@ bool Arena::grow(Pages pages) {
 void Arena::drop_reservation() {
   if (!reserved_) return;
   for (GrowingRegion* region :
-       {&metadata_, &span_table_, &class_table_, &page_bit_table_, &bitmap_, &pages_}) {
+       {&metadata_, &span_table_, &class_table_, &page_bit_table_, &pages_}) {
     region->unreserve_rest(*os_);
   }
+  for (unsigned i = 0; i < bitmap_count_; ++i) bitmaps_[i].unreserve_rest(*os_);
   reserved_ = false;
+}
+
+void Arena::unmap() {
+  if (reserved_) {
+    os_->unreserve(lowest_address(), static_cast<size_t>(base_ + bytes_ - lowest_address()));
+    return;
+  }
+  for (GrowingRegion& bitmap : bitmaps_) bitmap.unmap(*os_);
+  for (GrowingRegion* region : {&pages_, &page_bit_table_, &class_table_, &span_table_}) {
+    region->unmap(*os_);
+  }
+  metadata_.unmap(*os_);
 }
 
 void* Arena::allocate_metadata(size_t bytes) {
@@ -210,7 +231,7 @@ Pages Arena::run(PageId first, Pages most, uint64_t flip) const {
 }
 
 size_t Arena::metadata_bytes() const {
-  const size_t per_page = sizeof(Span*) + 1 + kBitmapBytesPerPage;
+  const size_t per_page = sizeof(Span*) + 1 + kBitmapBytesPerPage * bitmap_count_;
   return static_cast<size_t>(metadata_next_ - metadata_.begin()) + committed_pages() * per_page;
 }
 

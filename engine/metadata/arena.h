@@ -6,7 +6,8 @@
 //
 // * pages: spans of the arena, growing up from `base`;
 // * heap bitmap: 64 bytes a page (a bit per 16 bytes of arena), growing down from `base`, so that
-//   the bits of page p end at base - 64 p;
+//   the bits of page p end at base - 64 p. The collected heap has two more of the same form, each
+//   growing down from the end of its own part;
 // * class table: one byte a page, the size class of the span it belongs to; 0 for a large object, a
 //   free page, a page never used. The only table that free() reads on its fast path;
 // * span table: one pointer a page: for small spans every page's, for large and free spans the
@@ -39,6 +40,8 @@ struct Span;
 inline constexpr size_t kGranuleBytes = 16;
 inline constexpr size_t kBitmapBytesPerPage = kPageBytes / kGranuleBytes / 8;
 inline constexpr size_t kBitmapWordsPerPage = kBitmapBytesPerPage / 8;
+// What the collected heap needs: live, seen, scanned.
+inline constexpr unsigned kMaxBitmaps = 3;
 static_assert(kBitmapBytesPerPage == 64, "a page's bits fill one cache line");
 
 // A range that is committed from one end in steps.
@@ -54,6 +57,11 @@ class GrowingRegion {
   }
   // Makes the first `bytes`, counted from the end it grows from, usable. False when refused.
   bool grow_to(size_t bytes, const platform::Os& os, bool reserved);
+  // Gives the committed part back to the OS.
+  void unmap(const platform::Os& os) {
+    if (used_ != 0) os.unreserve(direction_ == Direction::kUp ? begin_ : end_ - used_, used_);
+    used_ = 0;
+  }
   // Gives the part that is not committed back to the OS.
   void unreserve_rest(const platform::Os& os) {
     char* from = direction_ == Direction::kUp ? begin_ + used_ : begin_;
@@ -88,8 +96,11 @@ class Arena {
   constexpr Arena() = default;
 
   // Reserves the range: `bytes` for pages and what their tables need beside, halved until the OS
-  // agrees. False when not even kMinArenaBytes can be had.
-  bool start(const platform::Os& os, size_t bytes, size_t address_space_limit);
+  // agrees. False when not even kMinArenaBytes can be had. `bitmaps`: how many of them.
+  bool start(const platform::Os& os, size_t bytes, size_t address_space_limit,
+             unsigned bitmaps = 1);
+  // Gives everything back: pages, tables and metadata. Nobody uses them any more.
+  void unmap();
 
   const PageLookup& lookup() const { return lookup_; }
   char* base() const { return base_; }
@@ -142,6 +153,11 @@ class Arena {
         base_)[-static_cast<ptrdiff_t>(size_t{first} * kBitmapWordsPerPage + index + 1)];
   }
 
+  // Where bitmap `number` ends. Word `index` of it is the (index + 1)th before that.
+  uint64_t* bitmap_end(unsigned number) const {
+    return reinterpret_cast<uint64_t*>(bitmaps_[number].end());
+  }
+
   // Page bits: set means released. Caller holds the page heap's lock.
   void set_released(PageId first, Pages count, bool released);
   Pages count_released(PageId first, Pages count) const;
@@ -159,7 +175,10 @@ class Arena {
          {&metadata_, &span_table_, &class_table_, &page_bit_table_}) {
       visit(region->begin(), region->committed_bytes());
     }
-    visit(bitmap_.end() - bitmap_.committed_bytes(), bitmap_.committed_bytes());
+    for (const GrowingRegion& bitmap : bitmaps_) {
+      if (bitmap.committed_bytes() == 0) continue;
+      visit(bitmap.end() - bitmap.committed_bytes(), bitmap.committed_bytes());
+    }
   }
   const platform::Os& os() const { return *os_; }
   platform::Lock& metadata_lock() { return metadata_lock_; }
@@ -179,7 +198,9 @@ class Arena {
   Span** spans_ = nullptr;
   uint64_t* page_bits_ = nullptr;
   bool reserved_ = true;  // false under RLIMIT_AS: addresses are mapped only as they are used
-  GrowingRegion metadata_, span_table_, class_table_, page_bit_table_, bitmap_, pages_;
+  GrowingRegion metadata_, span_table_, class_table_, page_bit_table_, pages_;
+  GrowingRegion bitmaps_[kMaxBitmaps];  // the first ends at the base
+  unsigned bitmap_count_ = 1;
   char* metadata_next_ = nullptr;
   platform::Lock metadata_lock_{platform::Rank::kMetadata};
 };

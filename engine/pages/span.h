@@ -49,6 +49,11 @@ struct Span {
   // Large: what the program asked for, in bytes.
   uint64_t requested = 0;
 
+  // In a collected heap.
+  uint32_t slot_granules = 0;
+  uint16_t swept = 0;  // the collection after which it was last swept, modulo 2^16
+  uint16_t pins = 0;   // views of the program on its memory
+
   bool contains(PageId page) const { return page - first < pages; }
   PageId end() const { return first + pages; }
 };

@@ -8,7 +8,32 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own constant, without the milliseconds of importing typing
 if TYPE_CHECKING:
+    from trimalloc._collected import Record
     from trimalloc._native import __version__
+    from trimalloc.collected.batch import Batch
+    from trimalloc.collected.blocks import Block
+    from trimalloc.collected.fields import (
+        Array,
+        Bytes,
+        Str,
+        Vec,
+        bool_,
+        complex64,
+        complex128,
+        float16,
+        float32,
+        float64,
+        int8,
+        int16,
+        int32,
+        int64,
+        uint8,
+        uint16,
+        uint32,
+        uint64,
+    )
+    from trimalloc.collected.heap import Heap
+    from trimalloc.collected.heap_stats import HeapStats
     from trimalloc.engine import is_active, mode, release, verify
     from trimalloc.explanation import Explanation, explain
     from trimalloc.geometry import SizeClass, size_classes
@@ -19,14 +44,33 @@ if TYPE_CHECKING:
     from trimalloc.snapshot import ClassStats, Stats, stats
 
 __all__ = [
+    "Array",
+    "Batch",
+    "Block",
+    "Bytes",
     "ClassStats",
     "Explanation",
+    "Heap",
+    "HeapStats",
+    "Record",
     "Setting",
     "SizeClass",
     "Stats",
+    "Str",
+    "Vec",
     "__version__",
+    "bool_",
+    "complex64",
+    "complex128",
     "config",
     "explain",
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
     "is_active",
     "library_path",
     "mode",
@@ -36,18 +80,41 @@ __all__ = [
     "set_memory_limit",
     "size_classes",
     "stats",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
     "verify",
 ]
 
 _HOMES = {
+    "Array": "collected.fields",
+    "Batch": "collected.batch",
+    "Block": "collected.blocks",
+    "Bytes": "collected.fields",
     "ClassStats": "snapshot",
     "Explanation": "explanation",
+    "Heap": "collected.heap",
+    "HeapStats": "collected.heap_stats",
+    "Record": "_collected",
     "Setting": "settings",
     "SizeClass": "geometry",
     "Stats": "snapshot",
+    "Str": "collected.fields",
+    "Vec": "collected.fields",
     "__version__": "_native",
+    "bool_": "collected.fields",
+    "complex128": "collected.fields",
+    "complex64": "collected.fields",
     "config": "settings",
     "explain": "explanation",
+    "float16": "collected.fields",
+    "float32": "collected.fields",
+    "float64": "collected.fields",
+    "int16": "collected.fields",
+    "int32": "collected.fields",
+    "int64": "collected.fields",
+    "int8": "collected.fields",
     "is_active": "engine",
     "library_path": "location",
     "mode": "engine",
@@ -57,6 +124,10 @@ _HOMES = {
     "set_memory_limit": "limits",
     "size_classes": "geometry",
     "stats": "snapshot",
+    "uint16": "collected.fields",
+    "uint32": "collected.fields",
+    "uint64": "collected.fields",
+    "uint8": "collected.fields",
     "verify": "engine",
 }
 

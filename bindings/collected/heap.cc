@@ -1,0 +1,364 @@
+// The Heap object: declaring record classes, collecting, and what concerns the heap as a whole.
+// trimalloc.Heap derives from it and adds what is better said in Python.
+#include "bindings/collected/state.h"  // Python.h first
+
+#include <structmember.h>
+
+#include <new>
+
+#include "engine/platform/os.h"
+
+namespace trimalloc::bindings {
+namespace {
+
+struct HeapObject {
+  PyObject_HEAD HeapState* state;
+  PyObject* classes;  // a dict: name -> record class; keeps them alive
+  ModuleState* module;
+  PyObject* weak_references;
+};
+HeapObject* heap_of(PyObject* object) { return reinterpret_cast<HeapObject*>(object); }
+
+bool check_open(const HeapObject* self) {
+  if (self->state != nullptr && !self->state->closed) return true;
+  PyErr_SetString(PyExc_ValueError, "the heap is closed");
+  return false;
+}
+
+// --- life -----------------------------------------------------------------------------------
+
+// Heap(procs, gc_percent, limit, checked, concurrent)
+PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
+  static const char* names[] = {"procs",      "gc_percent",  "limit", "checked",
+                                "concurrent", "batch_class", nullptr};
+  unsigned int procs = 0;
+  int gc_percent = 100;
+  Py_ssize_t limit = 0;
+  int checked = 0;
+  int concurrent = 1;
+  PyObject* batch_class = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|IinppO!", const_cast<char**>(names),
+                                   &procs, &gc_percent, &limit, &checked, &concurrent, &PyType_Type,
+                                   &batch_class)) {
+    return nullptr;
+  }
+  PyTypeObject* base = type;
+  while (base->tp_base != &PyBaseObject_Type) base = base->tp_base;
+  PyObject* module = PyType_GetModule(base);
+  if (module == nullptr) return nullptr;
+  PyObject* self = type->tp_alloc(type, 0);
+  if (self == nullptr) return nullptr;
+  HeapObject* const object = heap_of(self);
+  object->module = state_of_module(module);
+  object->classes = PyDict_New();
+  object->state = new (std::nothrow) HeapState();
+  if (object->classes == nullptr || object->state == nullptr) {
+    Py_DECREF(self);
+    return PyErr_NoMemory();
+  }
+  object->state->by_name = object->classes;
+  object->state->batch_class = batch_class != nullptr
+                                   ? batch_class
+                                   : reinterpret_cast<PyObject*>(object->module->batch_type);
+  tri::collected::HeapOptions options;
+  options.processors = procs;
+  options.gc_percent = gc_percent;
+  options.limit_bytes = static_cast<size_t>(limit < 0 ? 0 : limit);
+  options.checked = checked != 0;
+  options.concurrent = concurrent != 0;
+  object->state->heap = CollectedHeap::create(tri::platform::linux_os(), options);
+  if (object->state->heap == nullptr) {
+    Py_DECREF(self);
+    PyErr_SetString(PyExc_MemoryError,
+                    "no address space for a heap: raise `ulimit -v`, or close other heaps");
+    return nullptr;
+  }
+  return self;
+}
+
+int heap_traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(heap_of(self)->classes);
+  return 0;
+}
+
+int heap_clear(PyObject* self) {
+  HeapObject* const object = heap_of(self);
+  if (object->state != nullptr) {
+    // Handles that outlive this object can still be dropped, but lead nowhere.
+    for (PyObject*& one : object->state->classes) one = nullptr;
+    object->state->by_name = nullptr;
+    object->state->closed = true;
+  }
+  Py_CLEAR(object->classes);
+  return 0;
+}
+
+void heap_dealloc(PyObject* self) {
+  PyTypeObject* const type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  if (heap_of(self)->weak_references != nullptr) PyObject_ClearWeakRefs(self);
+  heap_clear(self);
+  if (heap_of(self)->state != nullptr) release(heap_of(self)->state);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+// --- record classes -------------------------------------------------------------------------
+
+// One field, as Python describes it: (name, code, offset, length, presence, element, is_array,
+// optional, target, default or NotImplemented).
+bool parse_field(PyObject* description, Field* field) {
+  PyObject* name = nullptr;
+  PyObject* target = nullptr;
+  PyObject* initial = nullptr;
+  int code = 0;
+  int element = 0;
+  int is_array = 0;
+  int optional = 0;
+  unsigned int offset = 0;
+  unsigned int length = 0;
+  unsigned int presence = 0;
+  if (!PyArg_ParseTuple(description, "UiIIIippOO", &name, &code, &offset, &length, &presence,
+                        &element, &is_array, &optional, &target, &initial)) {
+    return false;
+  }
+  field->name = Py_NewRef(name);
+  PyUnicode_InternInPlace(&field->name);
+  field->code = static_cast<Code>(code);
+  field->element = static_cast<Code>(element);
+  field->offset = offset;
+  field->length = length;
+  field->presence = presence;
+  field->is_array = is_array != 0;
+  field->optional = optional != 0;
+  field->target = target == Py_None ? nullptr : Py_NewRef(target);
+  field->initial = initial == Py_NotImplemented ? nullptr : Py_NewRef(initial);
+  return true;
+}
+
+bool fill_table(RecordInfo& info) {
+  uint32_t entries = 4;
+  while (entries < 2 * info.field_count) entries *= 2;
+  info.table = static_cast<RecordInfo::Entry*>(PyMem_Calloc(entries, sizeof(RecordInfo::Entry)));
+  if (info.table == nullptr) return false;
+  info.table_mask = entries - 1;
+  for (uint32_t i = 0; i < info.field_count; ++i) {
+    auto at = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(info.fields[i].name) >> 4);
+    while (info.table[at & info.table_mask].name != nullptr) ++at;
+    info.table[at & info.table_mask] = {info.fields[i].name, info.fields + i};
+  }
+  return true;
+}
+
+bool fill_info(HeapObject* self, RecordInfo& info, unsigned int bytes, PyObject* fields,
+               PyObject* runs) {
+  const Py_ssize_t count = PyTuple_GET_SIZE(fields);
+  info.fields = static_cast<Field*>(PyMem_Calloc(static_cast<size_t>(count) + 1, sizeof(Field)));
+  if (info.fields == nullptr) return false;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    if (!parse_field(PyTuple_GET_ITEM(fields, i), info.fields + i)) return false;
+    ++info.field_count;
+  }
+  tri::collected::Layout layout;
+  layout.bytes = info.bytes = bytes;
+  if (PyTuple_GET_SIZE(runs) > static_cast<Py_ssize_t>(tri::collected::kMaxReferenceRuns)) {
+    PyErr_Format(PyExc_ValueError, "at most %u levels of inheritance can add references",
+                 tri::collected::kMaxReferenceRuns);
+    return false;
+  }
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(runs); ++i) {
+    tri::collected::ReferenceRun& run = layout.runs[layout.run_count++];
+    if (!PyArg_ParseTuple(PyTuple_GET_ITEM(runs, i), "HH", &run.offset, &run.count)) return false;
+  }
+  if (!fill_table(info)) return false;
+  info.type = self->state->heap->add_type(layout);
+  if (info.type == nullptr) {
+    PyErr_Format(PyExc_ValueError, "a heap has at most %u record classes",
+                 tri::collected::kMaxRecordTypes);
+    return false;
+  }
+  return true;
+}
+
+// _declare(name, bases, namespace, bytes, fields, reference runs) -> record class
+PyObject* heap_declare(PyObject* self, PyObject* arguments) {
+  PyObject* name = nullptr;
+  PyObject* bases = nullptr;
+  PyObject* space = nullptr;
+  PyObject* fields = nullptr;
+  PyObject* runs = nullptr;
+  unsigned int bytes = 0;
+  if (!PyArg_ParseTuple(arguments, "UO!O!IO!O!", &name, &PyTuple_Type, &bases, &PyDict_Type, &space,
+                        &bytes, &PyTuple_Type, &fields, &PyTuple_Type, &runs)) {
+    return nullptr;
+  }
+  HeapObject* const object = heap_of(self);
+  if (!check_open(object)) return nullptr;
+  if (PyTuple_GET_SIZE(fields) > 255) {
+    PyErr_SetString(PyExc_ValueError, "a record class has at most 255 fields");
+    return nullptr;
+  }
+  if (PyDict_SetItemString(space, "__trimalloc_heap__", self) != 0) return nullptr;
+  PyObject* type = PyObject_CallFunctionObjArgs(
+      reinterpret_cast<PyObject*>(object->module->record_meta), name, bases, space, nullptr);
+  if (type == nullptr) return nullptr;
+  RecordInfo& info = info_of(reinterpret_cast<PyTypeObject*>(type));
+  info.heap = acquire(object->state);
+  info.state = object->module;
+  if (!fill_info(object, info, bytes, fields, runs) ||
+      PyDict_SetItem(object->classes, name, type) != 0) {
+    Py_DECREF(type);
+    return PyErr_Occurred() == nullptr ? PyErr_NoMemory() : nullptr;
+  }
+  make_record_class(reinterpret_cast<PyTypeObject*>(type));
+  object->state->classes[info.type->kind] = type;  // kept alive by `classes`
+  return type;
+}
+
+// --- the heap as a whole --------------------------------------------------------------------
+
+PyObject* heap_collect(PyObject* self, PyObject*) {
+  if (!check_open(heap_of(self))) return nullptr;
+  Py_BEGIN_ALLOW_THREADS heap_of(self)->state->heap->collect();
+  Py_END_ALLOW_THREADS Py_RETURN_NONE;
+}
+
+PyObject* heap_verify(PyObject* self, PyObject*) {
+  if (!check_open(heap_of(self))) return nullptr;
+  Py_BEGIN_ALLOW_THREADS heap_of(self)->state->heap->verify();
+  Py_END_ALLOW_THREADS Py_RETURN_NONE;
+}
+
+PyObject* heap_freeze(PyObject* self, PyObject*) {
+  if (!check_open(heap_of(self))) return nullptr;
+  Py_BEGIN_ALLOW_THREADS while (!heap_of(self)->state->heap->freeze()) {}
+  Py_END_ALLOW_THREADS Py_RETURN_NONE;
+}
+
+PyObject* heap_free(PyObject* self, PyObject* record) {
+  HeapState* const state = heap_of(self)->state;
+  if (!check_open(heap_of(self))) return nullptr;
+  Reference reference = kNone;
+  if (!reference_of(*state, *heap_of(self)->module, record, &reference)) return nullptr;
+  state->freed_by_hand.store(true, std::memory_order_relaxed);
+  {
+    Access access(*state->heap);
+    state->heap->remove_root(access, handle_of(record)->root);
+    handle_of(record)->root = tri::collected::kNoRoot;
+    state->heap->free_record(access, reference);
+  }
+  handle_of(record)->record = nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* heap_counters(PyObject* self, PyObject*) {
+  HeapState* const state = heap_of(self)->state;
+  if (!check_open(heap_of(self))) return nullptr;
+  CollectedHeap& heap = *state->heap;
+  const tri::collected::CollectorCounters counters = heap.counters();
+  const tri::PageHeapCounters pages = heap.page_counters();
+  const auto bytes = [](uint64_t count) { return static_cast<unsigned long long>(count) << 13; };
+  using number = unsigned long long;
+  return Py_BuildValue(
+      "{sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sI}", "heap_bytes",
+      static_cast<number>(heap.heap_bytes()), "goal_bytes",
+      static_cast<number>(heap.pacer().goal()), "allocated_bytes",
+      static_cast<number>(heap.allocated_bytes()), "span_bytes", bytes(pages.small_in_use),
+      "batch_bytes", bytes(pages.large_in_use), "free_resident_bytes", bytes(pages.free_resident),
+      "free_released_bytes", bytes(pages.free_released), "metadata_bytes",
+      static_cast<number>(heap.space().arena.metadata_bytes()), "peak_resident_bytes",
+      bytes(pages.peak_resident), "cycles", static_cast<number>(counters.cycles), "marked_records",
+      static_cast<number>(counters.marked_records), "mark_ns",
+      static_cast<number>(counters.mark_ns), "sweep_ns", static_cast<number>(counters.sweep_ns),
+      "longest_stop_ns", static_cast<number>(counters.longest_stop_ns), "total_stop_ns",
+      static_cast<number>(counters.total_stop_ns), "limit_bytes",
+      static_cast<number>(heap.space().page_heap.hard_limit()), "processors",
+      heap.processor_count());
+}
+
+PyObject* heap_release(PyObject* self, PyObject*) {
+  if (!check_open(heap_of(self))) return nullptr;
+  size_t bytes;
+  Py_BEGIN_ALLOW_THREADS bytes = heap_of(self)->state->heap->release_pages();
+  Py_END_ALLOW_THREADS return PyLong_FromSize_t(bytes);
+}
+
+PyObject* heap_scan(PyObject* self, PyObject* arguments) {
+  PyObject* type = nullptr;
+  int writable = 0;
+  if (!PyArg_ParseTuple(arguments, "O!p", heap_of(self)->module->record_meta, &type, &writable)) {
+    return nullptr;
+  }
+  if (!check_open(heap_of(self))) return nullptr;
+  const RecordInfo& info = info_of(reinterpret_cast<PyTypeObject*>(type));
+  if (info.heap != heap_of(self)->state) {
+    PyErr_SetString(PyExc_ValueError, "the record class belongs to another heap");
+    return nullptr;
+  }
+  return scan_blocks(*heap_of(self)->state, *heap_of(self)->module, info, writable != 0);
+}
+
+PyObject* heap_set_pace(PyObject* self, PyObject* arguments) {
+  int gc_percent = 100;
+  Py_ssize_t limit = 0;
+  if (!PyArg_ParseTuple(arguments, "in", &gc_percent, &limit)) return nullptr;
+  if (!check_open(heap_of(self))) return nullptr;
+  heap_of(self)->state->heap->pacer().set_gc_percent(gc_percent);
+  heap_of(self)->state->heap->set_limit(static_cast<size_t>(limit));
+  Py_RETURN_NONE;
+}
+
+PyObject* heap_collect_always(PyObject* self, PyObject* always) {
+  if (!check_open(heap_of(self))) return nullptr;
+  heap_of(self)->state->heap->set_collect_always(always == Py_True);
+  Py_RETURN_NONE;
+}
+
+PyMethodDef kMethods[] = {
+    {"_declare", heap_declare, METH_VARARGS, nullptr},
+    {"_scan", heap_scan, METH_VARARGS, nullptr},
+    {"_counters", heap_counters, METH_NOARGS, nullptr},
+    {"_set_pace", heap_set_pace, METH_VARARGS, nullptr},
+    {"_collect_always", heap_collect_always, METH_O, nullptr},
+    {"collect", heap_collect, METH_NOARGS,
+     "collect() -> None\n\nA whole collection; other threads go on meanwhile."},
+    {"freeze", heap_freeze, METH_NOARGS,
+     "freeze() -> None\n\nCollects, then takes everything that lives as permanent: no collection "
+     "marks or touches it again, and forked children share its pages."},
+    {"free", heap_free, METH_O,
+     "free(record) -> None\n\nFrees a record now. Other handles and references to it lead "
+     "nowhere from then on."},
+    {"release", heap_release, METH_NOARGS,
+     "release() -> int\n\nGives free pages back to the system; returns the bytes given back."},
+    {"verify", heap_verify, METH_NOARGS,
+     "verify() -> None\n\nChecks every structure of the heap; aborts when one is broken."},
+    {nullptr, nullptr, 0, nullptr},
+};
+PyMemberDef kMembers[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(HeapObject, weak_references), READONLY, nullptr},
+    {"_classes", T_OBJECT_EX, offsetof(HeapObject, classes), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+PyType_Slot kSlots[] = {
+    {Py_tp_new, reinterpret_cast<void*>(heap_new)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(heap_dealloc)},
+    {Py_tp_traverse, reinterpret_cast<void*>(heap_traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(heap_clear)},
+    {Py_tp_methods, kMethods},
+    {Py_tp_members, kMembers},
+    {0, nullptr},
+};
+PyType_Spec kSpec = {"trimalloc._collected.Heap", sizeof(HeapObject), 0,
+                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE, kSlots};
+
+}  // namespace
+
+int add_heap_type(PyObject* module, ModuleState& state) {
+  state.heap_type =
+      reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &kSpec, nullptr));
+  if (state.heap_type == nullptr) return -1;
+  return PyModule_AddObjectRef(module, "Heap", reinterpret_cast<PyObject*>(state.heap_type));
+}
+
+}  // namespace trimalloc::bindings

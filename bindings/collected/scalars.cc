@@ -1,0 +1,232 @@
+// Numbers between a record's memory and Python: every width of NumPy's.
+#include "bindings/collected/state.h"  // Python.h first
+
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+
+namespace trimalloc::bindings {
+namespace {
+
+template <typename T>
+T load(const char* memory) {
+  T value;
+  std::memcpy(&value, memory, sizeof value);
+  return value;
+}
+
+template <typename T>
+void store(char* memory, T value) {
+  std::memcpy(memory, &value, sizeof value);
+}
+
+bool out_of_range(Code code, PyObject* value) {
+  PyErr_Format(PyExc_OverflowError, "%R does not fit a field of format '%s' (%zu bytes)", value,
+               format_of_code(code), bytes_of_code(code));
+  return false;
+}
+
+// Whole numbers, and what has __index__; no floats.
+template <typename T>
+bool write_integer(char* memory, Code code, PyObject* value) {
+  PyObject* number = PyLong_CheckExact(value) ? Py_NewRef(value) : PyNumber_Index(value);
+  if (number == nullptr) return false;
+  bool fits;
+  T result;
+  if constexpr (std::is_signed_v<T>) {
+    int overflow = 0;
+    const long long wide = PyLong_AsLongLongAndOverflow(number, &overflow);
+    result = static_cast<T>(wide);
+    fits = overflow == 0 && result == wide;
+  } else {
+    const unsigned long long wide = PyLong_AsUnsignedLongLong(number);
+    result = static_cast<T>(wide);
+    fits = result == wide;
+    if (wide == ~0ull && PyErr_Occurred() != nullptr) {
+      PyErr_Clear();
+      fits = false;
+    }
+  }
+  Py_DECREF(number);
+  if (!fits) return out_of_range(code, value);
+  store(memory, result);
+  return true;
+}
+
+bool as_double(PyObject* value, double* number) {
+  *number = PyFloat_CheckExact(value) ? PyFloat_AS_DOUBLE(value) : PyFloat_AsDouble(value);
+  return *number != -1.0 || PyErr_Occurred() == nullptr;
+}
+
+double load_half(const char* memory) {
+#if PY_VERSION_HEX >= 0x030B0000
+  return PyFloat_Unpack2(memory, 1);
+#else
+  return _PyFloat_Unpack2(reinterpret_cast<const unsigned char*>(memory), 1);
+#endif
+}
+
+bool store_half(char* memory, double value) {
+#if PY_VERSION_HEX >= 0x030B0000
+  return PyFloat_Pack2(value, memory, 1) == 0;
+#else
+  return _PyFloat_Pack2(value, reinterpret_cast<unsigned char*>(memory), 1) == 0;
+#endif
+}
+
+template <typename T>
+bool write_complex(char* memory, PyObject* value) {
+  const Py_complex number = PyComplex_AsCComplex(value);
+  if (number.real == -1.0 && PyErr_Occurred() != nullptr) return false;
+  store(memory, static_cast<T>(number.real));
+  store(memory + sizeof(T), static_cast<T>(number.imag));
+  return true;
+}
+
+}  // namespace
+
+size_t bytes_of_code(Code code) {
+  switch (code) {
+    case Code::kBool:
+    case Code::kInt8:
+    case Code::kUint8:
+      return 1;
+    case Code::kInt16:
+    case Code::kUint16:
+    case Code::kFloat16:
+      return 2;
+    case Code::kInt64:
+    case Code::kUint64:
+    case Code::kFloat64:
+    case Code::kComplex64:
+      return 8;
+    case Code::kComplex128:
+      return 16;
+    default:
+      return 4;  // also references
+  }
+}
+
+const char* format_of_code(Code code) {
+  switch (code) {
+    case Code::kBool:
+      return "?";
+    case Code::kInt8:
+      return "b";
+    case Code::kInt16:
+      return "h";
+    case Code::kInt32:
+      return "i";
+    case Code::kInt64:
+      return "q";
+    case Code::kUint8:
+      return "B";
+    case Code::kUint16:
+      return "H";
+    case Code::kUint64:
+      return "Q";
+    case Code::kFloat16:
+      return "e";
+    case Code::kFloat32:
+      return "f";
+    case Code::kFloat64:
+      return "d";
+    case Code::kComplex64:
+      return "Zf";
+    case Code::kComplex128:
+      return "Zd";
+    default:
+      return "I";
+  }
+}
+
+PyObject* read_scalar(const char* memory, Code code) {
+  switch (code) {
+    case Code::kBool:
+      return PyBool_FromLong(*memory);
+    case Code::kInt8:
+      return PyLong_FromLong(load<int8_t>(memory));
+    case Code::kInt16:
+      return PyLong_FromLong(load<int16_t>(memory));
+    case Code::kInt32:
+      return PyLong_FromLong(load<int32_t>(memory));
+    case Code::kInt64:
+      return PyLong_FromLong(load<int64_t>(memory));
+    case Code::kUint8:
+      return PyLong_FromLong(load<uint8_t>(memory));
+    case Code::kUint16:
+      return PyLong_FromLong(load<uint16_t>(memory));
+    case Code::kUint32:
+      return PyLong_FromLong(load<uint32_t>(memory));
+    case Code::kUint64:
+      return PyLong_FromUnsignedLong(load<uint64_t>(memory));
+    case Code::kFloat16:
+      return PyFloat_FromDouble(load_half(memory));
+    case Code::kFloat32:
+      return PyFloat_FromDouble(static_cast<double>(load<float>(memory)));
+    case Code::kFloat64:
+      return PyFloat_FromDouble(load<double>(memory));
+    case Code::kComplex64:
+      return PyComplex_FromDoubles(static_cast<double>(load<float>(memory)),
+                                   static_cast<double>(load<float>(memory + 4)));
+    case Code::kComplex128:
+      return PyComplex_FromDoubles(load<double>(memory), load<double>(memory + 8));
+    default:
+      PyErr_SetString(PyExc_SystemError, "not a number");
+      return nullptr;
+  }
+}
+
+bool write_scalar(char* memory, Code code, PyObject* value) {
+  double number = 0;
+  switch (code) {
+    case Code::kBool: {
+      // numpy.bool_ has no __index__ any more, and is no bool.
+      const int truth = PyNumber_Check(value) ? PyObject_IsTrue(value) : -1;
+      if (truth < 0) {
+        if (PyErr_Occurred() == nullptr) {
+          PyErr_Format(PyExc_TypeError, "a bool field takes True or False, not %R", value);
+        }
+        return false;
+      }
+      *memory = static_cast<char>(truth);
+      return true;
+    }
+    case Code::kInt8:
+      return write_integer<int8_t>(memory, code, value);
+    case Code::kInt16:
+      return write_integer<int16_t>(memory, code, value);
+    case Code::kInt32:
+      return write_integer<int32_t>(memory, code, value);
+    case Code::kInt64:
+      return write_integer<int64_t>(memory, code, value);
+    case Code::kUint8:
+      return write_integer<uint8_t>(memory, code, value);
+    case Code::kUint16:
+      return write_integer<uint16_t>(memory, code, value);
+    case Code::kUint32:
+      return write_integer<uint32_t>(memory, code, value);
+    case Code::kUint64:
+      return write_integer<uint64_t>(memory, code, value);
+    case Code::kFloat16:
+      return as_double(value, &number) && store_half(memory, number);
+    case Code::kFloat32:
+      if (!as_double(value, &number)) return false;
+      if (std::isfinite(number) && std::fabs(number) > FLT_MAX) return out_of_range(code, value);
+      store(memory, static_cast<float>(number));
+      return true;
+    case Code::kFloat64:
+      if (!as_double(value, &number)) return false;
+      store(memory, number);
+      return true;
+    case Code::kComplex64:
+      return write_complex<float>(memory, value);
+    case Code::kComplex128:
+      return write_complex<double>(memory, value);
+    default:
+      PyErr_SetString(PyExc_SystemError, "not a number");
+      return false;
+  }
+}
+
+}  // namespace trimalloc::bindings

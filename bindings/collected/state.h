@@ -1,0 +1,179 @@
+// What the parts of trimalloc._collected share: a heap as Python objects hold it, what a record
+// class knows of its records, and the handle.
+//
+//   Heap object ──► HeapState ◄── RecordInfo of each record class, batches, blocks
+//   record class (metatype RecordMeta) ──► RecordInfo: fields, their names, the engine's type
+//   handle = an instance of a record class: the record's address and a root slot
+//
+// HeapState is counted, because the garbage collector of Python may clear a cycle's parts in any
+// order: the engine's heap goes when the last of them has gone.
+//
+// Rule: between entering and leaving an Access no Python code may run. Allocating objects that
+// Python's collector does not track is allowed there (it runs no code); raising is not.
+#ifndef TRIMALLOC_BINDINGS_COLLECTED_STATE_H_
+#define TRIMALLOC_BINDINGS_COLLECTED_STATE_H_
+
+#include <Python.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "engine/frontends/collected/collected_heap.h"
+
+namespace trimalloc::bindings {
+
+using tri::collected::Access;
+using tri::collected::ArrayHeader;
+using tri::collected::CollectedHeap;
+using tri::collected::kNone;
+using tri::collected::RecordType;
+using tri::collected::Reference;
+using tri::collected::RootId;
+
+// The types of one interpreter.
+struct ModuleState {
+  PyTypeObject* heap_type = nullptr;
+  PyTypeObject* record_type = nullptr;  // the base of all record classes
+  PyTypeObject* record_meta = nullptr;  // their metatype
+  PyTypeObject* draft_type = nullptr;   // the base of those that are not declared yet
+  PyTypeObject* batch_type = nullptr;
+  PyTypeObject* block_type = nullptr;
+  PyTypeObject* weak_type = nullptr;
+};
+ModuleState* state_of_module(PyObject* module);
+
+// How a field is stored. The numbers are part of saved files.
+enum class Code : uint8_t {
+  kBool = 1,
+  kInt8,
+  kInt16,
+  kInt32,
+  kInt64,
+  kUint8,
+  kUint16,
+  kUint32,
+  kUint64,
+  kFloat16,
+  kFloat32,
+  kFloat64,
+  kComplex64,
+  kComplex128,
+  kReference = 32,   // to a record
+  kBytes = 33,       // to an array of bytes
+  kText = 34,        // to an array of UTF-8
+  kScalars = 35,     // to an array of numbers
+  kReferences = 36,  // to an array of references
+};
+constexpr bool is_reference(Code code) { return code >= Code::kReference; }
+size_t bytes_of_code(Code code);
+// The character of the struct module, and of the buffer protocol.
+const char* format_of_code(Code code);
+
+struct Field {
+  PyObject* name = nullptr;  // interned
+  uint32_t offset = 0;
+  uint32_t length = 1;  // of a fixed array
+  uint32_t presence =
+      0;  // 1 + the bit, counted from the record's start, that says there is a value
+  Code code = Code::kInt64;
+  Code element = Code::kUint8;  // kScalars: of what
+  bool is_array = false;        // fixed
+  bool optional = false;        // a reference that may be None
+  // Whom a reference may name: a record class, the name of one that is to come, or None for any.
+  PyObject* target = nullptr;
+  PyObject* initial = nullptr;  // when the constructor is not given one; may be null
+};
+
+struct HeapState {
+  CollectedHeap* heap = nullptr;
+  std::atomic<uint32_t> count{1};
+  // Set once records have been freed by hand: from then on handles look whether theirs is alive.
+  std::atomic<bool> freed_by_hand{false};
+  bool closed = false;
+  bool read_only = false;
+  PyObject* classes[256] = {};      // by page kind; borrowed: the Heap object owns them
+  PyObject* by_name = nullptr;      // a dict, borrowed
+  PyObject* batch_class = nullptr;  // what batches are made of; borrowed
+};
+HeapState* acquire(HeapState* heap);
+void release(HeapState* heap);
+
+// In a record class, behind the type object.
+struct RecordInfo {
+  HeapState* heap;
+  ModuleState* state;
+  const RecordType* type;
+  Field* fields;
+  uint32_t field_count;
+  uint32_t bytes;
+  // Names by address: a power of two of entries, at most half of them used.
+  struct Entry {
+    PyObject* name;
+    const Field* field;
+  };
+  Entry* table;
+  uint32_t table_mask;
+
+  // From one record to the next of a run, in granules.
+  uint32_t type_slot() const { return heap->heap->source(type->source).slot_granules(); }
+};
+
+struct RecordClass {
+  PyHeapTypeObject base;
+  RecordInfo info;
+};
+inline RecordInfo& info_of(PyTypeObject* type) {
+  return reinterpret_cast<RecordClass*>(type)->info;
+}
+// The field of that name; `name` is usually interned, then no string is compared.
+const Field* find_field(const RecordInfo& info, PyObject* name);
+
+struct Handle {
+  PyObject_HEAD char* record;  // null: freed through this handle
+  RootId root;
+};
+inline Handle* handle_of(PyObject* object) { return reinterpret_cast<Handle*>(object); }
+inline bool is_record(const ModuleState& state, PyObject* object) {
+  return PyType_IsSubtype(Py_TYPE(object), state.record_type) &&
+         Py_TYPE(object) != state.record_type;
+}
+
+// A handle of the record `reference`, whose root is `root` already; the root goes on failure.
+PyObject* wrap(HeapState& heap, Reference reference, RootId root);
+// The handle for a reference that is read from `slot` now; None for none.
+PyObject* read_reference(HeapState& heap, const Reference* slot);
+// The reference a handle holds, for `heap`; sets an error and returns false for anything else.
+bool reference_of(const HeapState& heap, const ModuleState& state, PyObject* object,
+                  Reference* reference);
+// False and an error when the handle's record has been freed by hand, or its heap closed.
+bool check_alive(const HeapState& heap, const Handle* handle, const RecordInfo& info);
+
+// One field of one record. False and an error when it cannot be.
+PyObject* read_field(const RecordInfo& info, const Handle* self, const Field& field);
+bool write_field(const RecordInfo& info, const Handle* self, const Field& field, PyObject* value);
+// Numbers between memory and Python.
+PyObject* read_scalar(const char* memory, Code code);
+bool write_scalar(char* memory, Code code, PyObject* value);
+// The class a reference field is restricted to, or None; borrowed; null and an error when it is not
+// declared yet.
+PyObject* resolve_target(const RecordInfo& info, const Field& field);
+// Whether a buffer's items are what a field of `code` holds.
+bool same_format(const Py_buffer& view, Code code);
+// Whether an object may stand in a reference field.
+bool check_target(const RecordInfo& info, const Field& field, PyObject* value);
+
+PyObject* no_memory(const HeapState& heap);
+
+// Puts the slots of handles into a class that type() has just made.
+void make_record_class(PyTypeObject* type);
+
+int add_record_types(PyObject* module, ModuleState& state);
+int add_heap_type(PyObject* module, ModuleState& state);
+int add_batch_type(PyObject* module, ModuleState& state);
+int add_block_type(PyObject* module, ModuleState& state);
+PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);
+PyObject* scan_blocks(HeapState& heap, ModuleState& state, const RecordInfo& info, bool writable);
+
+}  // namespace trimalloc::bindings
+
+#endif  // TRIMALLOC_BINDINGS_COLLECTED_STATE_H_

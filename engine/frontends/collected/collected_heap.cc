@@ -1,0 +1,367 @@
+// The mutator's half of a collected heap: processors, runs, arrays, barriers, memory by hand.
+#include "engine/frontends/collected/collected_heap.h"
+
+#include <algorithm>
+
+#include "engine/base/check.h"
+#include "engine/platform/cpu.h"
+#include "engine/platform/thread.h"
+
+namespace tri::collected {
+
+using platform::Guard;
+
+namespace {
+
+// A run is at most this long: cleared in one go while it fits the first-level cache, and no more is
+// charged in advance.
+constexpr uint32_t kRunGranules = kGranulesPerPage;
+// Runs are added to the heap's count in steps of this, to share its cache line less often.
+constexpr uint64_t kCountStepBytes = 8 * tunable::kKiB;
+// Looks for an idle processor before a thread lets others run.
+constexpr int kEnterSpins = 64;
+// When a collection has just been made for want of memory, the next want within this part of the
+// heap is answered at once: failing fast, not collecting for ever.
+constexpr uint64_t kFailFastShare = 32;
+
+}  // namespace
+
+CollectedHeap* CollectedHeap::create(const platform::Os& os, const HeapOptions& options) {
+  const size_t bytes = round_up(sizeof(CollectedHeap), 64 * tunable::kKiB);
+  void* memory = os.reserve(bytes, 64 * tunable::kKiB);
+  if (memory == nullptr) return nullptr;
+  if (os.commit(memory, bytes)) {
+    auto* heap = new (memory) CollectedHeap();
+    if (heap->start(os, options)) return heap;
+    if (heap->space_.base != nullptr) heap->space_.arena.unmap();
+  }
+  os.unreserve(memory, bytes);
+  return nullptr;
+}
+
+bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
+  os_ = &os;
+  options_ = options;
+  if (!space_.start(os, options.bytes, platform::address_space_limit())) return false;
+  if (!roots_.start(space_)) return false;
+  marker_.start(space_);
+  // The first page is nobody's, so that no record is granule 0.
+  if (space_.page_heap.allocate(1) == nullptr) return false;
+  for (unsigned references = 0; references < 2; ++references) {
+    const PageKind kind = references != 0 ? kReferenceArrays : kScalarArrays;
+    const unsigned first = references * (kVariableClasses + 1);
+    for (unsigned i = 0; i < kVariableClasses; ++i) {
+      sources_[first + i].start(space_, kind, class_granules(i), references != 0);
+    }
+    sources_[first + kVariableClasses].start(space_, kind, 0, references != 0);
+  }
+  source_count_.store(kFirstTypeSource, std::memory_order_release);
+  for (uint32_t i = 0; i < kFirstTypeSource; ++i) sources_[i].set_poison(options.checked);
+  processor_count_ = options.processors != 0 ? options.processors : platform::usable_cpus();
+  void* cells = space_.arena.allocate_metadata(processor_count_ * sizeof(Processor) + 64);
+  if (cells == nullptr) return false;
+  processors_ = reinterpret_cast<Processor*>(round_up(reinterpret_cast<uintptr_t>(cells), 64));
+  for (uint32_t i = 0; i < processor_count_; ++i) {
+    auto* processor = new (&processors_[i]) Processor();
+    processor->number = i;
+    processor->runs = static_cast<Run*>(space_.arena.allocate_metadata(kMaxSources * sizeof(Run)));
+    if (processor->runs == nullptr) return false;
+  }
+  pacer_.set_gc_percent(options.gc_percent);
+  if (options.limit_bytes != 0) set_limit(options.limit_bytes);
+  return watch_forks_of(*this);
+}
+
+void CollectedHeap::destroy() {
+  forget_forks_of(*this);
+  abandon_.store(true);
+  {
+    const Guard guard(thread_lock_);
+    join_cycle_thread();
+  }
+  space_.arena.unmap();
+  os_->unreserve(this, round_up(sizeof(CollectedHeap), 64 * tunable::kKiB));
+}
+
+const RecordType* CollectedHeap::add_type(const Layout& layout) {
+  const Access access(*this);  // no fork in the middle
+  const Guard guard(types_lock_);
+  const uint32_t source = source_count();
+  if (source == kMaxSources) return nullptr;
+  RecordType* type = type_cells_.create(space_.arena);
+  if (type == nullptr) return nullptr;
+  type->layout = layout;
+  type->source = static_cast<SourceId>(source);
+  type->kind = static_cast<PageKind>(kFirstRecordType + source - kFirstTypeSource);
+  marker_.set_layout(type->kind, &type->layout);
+  types_[type->kind] = type;
+  sources_[source].start(space_, type->kind, std::max(granules_for(layout.bytes), 1u),
+                         layout.has_references());
+  sources_[source].set_poison(options_.checked);
+  source_count_.store(source + 1, std::memory_order_release);
+  return type;
+}
+
+void CollectedHeap::set_limit(size_t bytes) {
+  const Access access(*this);  // no fork in the middle
+  space_.page_heap.set_limit(bytes, bytes);
+  pacer_.set_limit(bytes);
+}
+
+// --- processors -----------------------------------------------------------------------------
+
+Processor* CollectedHeap::enter() {
+  if (__builtin_expect(stopping_.load(std::memory_order_relaxed) == 0, 1)) {
+    Processor& home = processors_[platform::thread_hash() % processor_count_];
+    uint32_t idle = 0;
+    // Pairs with the release in leave().
+    if (home.taken.compare_exchange_strong(idle, 1, std::memory_order_acquire,
+                                           std::memory_order_relaxed)) {
+      return &home;
+    }
+  }
+  return enter_slow();
+}
+
+Processor* CollectedHeap::enter_slow() {
+  const uint32_t first = platform::thread_hash() % processor_count_;
+  for (int spin = 0;; ++spin) {
+    while (stopping_.load(std::memory_order_acquire) != 0) platform::futex_wait(&stopping_, 1);
+    for (uint32_t i = 0; i < processor_count_; ++i) {
+      Processor& processor = processors_[(first + i) % processor_count_];
+      uint32_t idle = 0;
+      if (processor.taken.compare_exchange_strong(idle, 1, std::memory_order_acquire,
+                                                  std::memory_order_relaxed)) {
+        return &processor;
+      }
+    }
+    spin < kEnterSpins ? platform::relax_cpu() : platform::yield();
+  }
+}
+
+void CollectedHeap::yield_slow(Access& access) {
+  leave(access.processor_);
+  access.processor_ = enter_slow();
+}
+
+// --- runs -----------------------------------------------------------------------------------
+
+Reference CollectedHeap::allocate_slow(Access& access, SourceId id) {
+  before_refill(access);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    // It may be another processor than before, which has a run.
+    Run& run = access.processor_->runs[id];
+    if (run.next != run.end || take_run(*access.processor_, id)) {
+      const Reference record = run.next;
+      run.next += run.slot;
+      return record;
+    }
+    if (!make_room(access)) break;
+  }
+  return kNone;
+}
+
+uint32_t CollectedHeap::allocate_run(Access& access, const RecordType& type, uint32_t count,
+                                     Reference* first) {
+  const Reference record = allocate(access, type);
+  if (record == kNone) return 0;
+  *first = record;
+  Run& run = access.processor_->runs[type.source];
+  const uint32_t more = std::min(count - 1, (run.end - run.next) / run.slot);
+  run.next += more * run.slot;
+  return more + 1;
+}
+
+bool CollectedHeap::take_run(Processor& processor, SourceId id) {
+  Run& run = processor.runs[id];
+  SpanSource& source = sources_[id];
+  for (;;) {
+    if (run.span != nullptr) {
+      if (next_run_in_span(processor, id, run)) return true;
+      source.give_back(run.span, true);
+    }
+    run.span = source.acquire(collection_);
+    run.next = run.end = kNone;
+    if (run.span == nullptr) return false;
+    run.slot = source.slot_granules();
+    run.searched = first_granule(run.span->first);
+  }
+}
+
+bool CollectedHeap::next_run_in_span(Processor& processor, SourceId, Run& run) {
+  const Reference end = slots_end(*run.span);
+  const Reference begin = space_.live.next_clear_slot(run.searched, end, run.slot);
+  if (begin >= end) return false;
+  const uint32_t most = std::max(kRunGranules / run.slot, 1u) * run.slot;
+  const Reference stop = space_.live.next_set(begin, std::min(end, begin + most));
+  // The records' memory first, then the bits that say there are records.
+  const size_t bytes = size_t{stop - begin} * kGranuleBytes;
+  if (!run.span->zero) space_.clear(begin, stop);
+  space_.live.set_slots(begin, stop, run.slot);
+  if (space_.marking.load(std::memory_order_relaxed)) note_black(processor, begin, stop, run.slot);
+  run.next = begin;
+  run.end = run.searched = stop;
+  note_allocation(processor, bytes);
+  return true;
+}
+
+void CollectedHeap::note_allocation(Processor& processor, uint64_t bytes) {
+  processor.allocated_bytes += bytes;
+  if (processor.allocated_bytes < kCountStepBytes) return;
+  allocated_bytes_.fetch_add(processor.allocated_bytes, std::memory_order_relaxed);
+  processor.allocated_bytes = 0;
+}
+
+// Where an allocation that needs a new run stops for the collector's sake.
+void CollectedHeap::before_refill(Access& access) {
+  poll(access);
+  if (collect_always_) {
+    collect(access);
+    return;
+  }
+  const uint64_t bytes = heap_bytes();
+  if (bytes < pacer_.trigger() || !options_.concurrent) return;
+  if (!started_cycle_.load(std::memory_order_relaxed)) {
+    start_cycle(access);
+  } else if (bytes >= pacer_.goal()) {
+    leave(access.processor_);
+    assist();
+    access.processor_ = enter();
+  }
+}
+
+// No memory: collects, unless that has just been tried.
+bool CollectedHeap::make_room(Access& access) {
+  const uint64_t short_at = short_at_.load(std::memory_order_relaxed);
+  if (short_at != 0 && allocated_bytes() - short_at < heap_bytes() / kFailFastShare) return false;
+  collect(access);
+  short_at_.store(std::max<uint64_t>(allocated_bytes(), 1), std::memory_order_relaxed);
+  return true;
+}
+
+// --- arrays ---------------------------------------------------------------------------------
+
+Reference CollectedHeap::allocate_array(Access& access, bool references, uint32_t length,
+                                        size_t element_bytes, uint32_t element) {
+  const size_t bytes = sizeof(ArrayHeader) + size_t{length} * element_bytes;
+  if (bytes > space_.arena.bytes()) return kNone;
+  const uint32_t granules = granules_for(bytes);
+  Reference record = kNone;
+  if (granules <= kMaxVariableGranules) {
+    const unsigned first = references ? kVariableClasses + 1 : 0;
+    const auto id = static_cast<SourceId>(first + variable_class(granules));
+    Run& run = access.processor_->runs[id];
+    record = run.next;
+    if (record != run.end) {
+      run.next += run.slot;
+    } else {
+      record = allocate_slow(access, id);
+    }
+  } else {
+    record = allocate_single(access, references, granules);
+  }
+  if (record == kNone) return kNone;
+  auto* header = reinterpret_cast<ArrayHeader*>(address_of(record));
+  header->length = length;
+  header->element = element;
+  return record;
+}
+
+Reference CollectedHeap::allocate_single(Access& access, bool references, uint32_t granules) {
+  before_refill(access);
+  SpanSource& source = sources_[(references ? kVariableClasses + 1 : 0) + kVariableClasses];
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (const Span* span = source.acquire_single(granules, collection_)) {
+      const Reference record = first_granule(span->first);
+      if (is_marking()) {
+        note_black(*access.processor_, record, record + span->slot_granules, span->slot_granules);
+      }
+      note_allocation(*access.processor_, bytes_of(span->pages));
+      return record;
+    }
+    if (!make_room(access)) break;
+  }
+  return kNone;
+}
+
+// --- barriers -------------------------------------------------------------------------------
+
+void CollectedHeap::shade(Access& access, Reference reference) {
+  if (reference == kNone || !is_marking()) return;
+  ShadeBlock* block = access.processor_->shaded;
+  if (__builtin_expect(block != nullptr && block->count < ShadeBlock::kCapacity, 1)) {
+    block->shaded[block->count++] = reference;
+  } else {
+    shade_slow(*access.processor_, reference);
+  }
+}
+
+void CollectedHeap::shade_slow(Processor& processor, Reference reference) {
+  ShadeBlock* block = nullptr;
+  {
+    const Guard guard(blocks_lock_);
+    if (processor.shaded != nullptr) {
+      processor.shaded->next = shaded_.load(std::memory_order_relaxed);
+      shaded_.store(processor.shaded, std::memory_order_relaxed);
+    }
+    processor.shaded = block = shade_cells_.create(space_.arena);
+  }
+  if (block != nullptr) {
+    block->shaded[block->count++] = reference;
+    return;
+  }
+  // No memory for a block: take a turn at marking.
+  const Guard guard(marker_.lock());
+  marker_.mark(reference);
+}
+
+void CollectedHeap::note_black(Processor& processor, Reference begin, Reference end,
+                               uint32_t slot) {
+  BlackBlock* block = processor.black;
+  if (block == nullptr || block->count == BlackBlock::kCapacity) {
+    const Guard guard(blocks_lock_);
+    if (block != nullptr) {
+      block->next = black_;
+      black_ = block;
+    }
+    processor.black = block = black_cells_.create(space_.arena);
+  }
+  if (block != nullptr) {
+    block->runs[block->count++] = {begin, end, slot};
+    return;
+  }
+  const Guard guard(marker_.lock());
+  marker_.mark_black(begin, end, slot);
+}
+
+// A permanent record is stored into: its page is a root from now on.
+void CollectedHeap::remember(const Reference* slot) {
+  const PageId page = page_of(reference_to(slot));
+  if (space_.links.load(page) != kFrozen) return;
+  const Guard guard(blocks_lock_);
+  if (space_.links.load(page) != kFrozen) return;
+  RememberedPage* cell = remembered_cells_.create(space_.arena);
+  TRI_CHECK(cell != nullptr);  // 16 bytes; without them a live record would be lost
+  *cell = {remembered_, page};
+  remembered_ = cell;
+  space_.links.store(page, kRemembered);
+}
+
+// --- by hand --------------------------------------------------------------------------------
+
+SpanSource& CollectedHeap::source_of(const Span* span) {
+  const PageKind kind = space_.kinds[span->first];
+  if (kind >= kFirstRecordType) return sources_[kFirstTypeSource + kind - kFirstRecordType];
+  const unsigned first = kind == kReferenceArrays ? kVariableClasses + 1 : 0;
+  const bool single = span->slot_granules > kMaxVariableGranules;
+  return sources_[first + (single ? kVariableClasses : variable_class(span->slot_granules))];
+}
+
+bool CollectedHeap::free_record(Access&, Reference record) {
+  if (record == kNone || !is_live(record)) return false;
+  freed_by_hand_.store(true, std::memory_order_relaxed);
+  Span* span = space_.arena.span_of(page_of(record));
+  return source_of(span).free_record(span, record, collection_);
+}
+
+}  // namespace tri::collected

@@ -1,0 +1,351 @@
+// A collected heap: records of declared types in an address range of their own, freed by a
+// collector that runs beside the program.
+//
+//   Access access(heap);                        borrow a processor; the world cannot stop until ...
+//   Reference r = heap.allocate(access, type);  zeroed
+//   heap.store(access, slot, r);                the only way to store a reference
+//   RootId root = heap.add_root(access, r);     what is to survive once ...
+//   } ...                                       the processor is given back
+//
+// A record that is neither reachable from a root nor held by somebody who holds a processor may be
+// freed at any time. An allocation may run a collection (when memory is short), so what only the
+// caller knows must be a root before the next allocation.
+//
+// A cycle (collector.cc): finish sweeping; stop the world, turn the barrier on; mark roots and
+// graph beside the program; stop again, and go on marking or turn the barrier off; sweep.
+//
+// Locks, in the order of rank: cycle (kControl), marker (kCache), roots and blocks (kSlots), span
+// sources (kCentral), page heap, metadata. Processors come after the cycle lock and before all
+// others: who holds one never waits for a cycle.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "engine/frontends/collected/layout.h"
+#include "engine/frontends/collected/marker.h"
+#include "engine/frontends/collected/pacer.h"
+#include "engine/frontends/collected/processor.h"
+#include "engine/frontends/collected/roots.h"
+#include "engine/frontends/collected/space.h"
+#include "engine/frontends/collected/span_source.h"
+#include "engine/frontends/collected/variable_classes.h"
+#include "engine/platform/lock.h"
+#include "engine/platform/os.h"
+
+namespace tri::collected {
+
+struct HeapOptions {
+  size_t bytes = kMaxHeapBytes;  // of addresses
+  uint32_t processors = 0;       // 0: as many as CPUs
+  int gc_percent = 100;
+  size_t limit_bytes = 0;  // 0: none
+  bool checked = false;    // poison what is freed, verify references
+  bool concurrent = true;  // cycles that allocation starts have a thread of their own
+};
+
+// Where a record type lives.
+struct RecordType {
+  Layout layout;
+  SourceId source = 0;
+  PageKind kind = kNoRecords;
+};
+
+struct CollectorCounters {
+  uint64_t cycles = 0;
+  uint64_t marked_records = 0;  // scanned, in the last cycle
+  uint64_t marked_pages = 0;
+  uint64_t mark_ns = 0;  // the last cycle's, wall time
+  uint64_t sweep_ns = 0;
+  uint64_t first_stop_ns = 0;  // how long the world stood
+  uint64_t second_stop_ns = 0;
+  uint64_t longest_stop_ns = 0;  // ever
+  uint64_t total_stop_ns = 0;
+  uint64_t total_mark_ns = 0;
+};
+
+class CollectedHeap;
+
+// A processor, borrowed for as long as this lives.
+class Access {
+ public:
+  explicit Access(CollectedHeap& heap);
+  ~Access();
+  Access(const Access&) = delete;
+  Access& operator=(const Access&) = delete;
+
+  Processor& processor() const { return *processor_; }
+
+ private:
+  friend class CollectedHeap;
+  CollectedHeap& heap_;
+  Processor* processor_;
+};
+
+class CollectedHeap {
+ public:
+  CollectedHeap() = default;
+  CollectedHeap(const CollectedHeap&) = delete;
+  CollectedHeap& operator=(const CollectedHeap&) = delete;
+
+  // A heap in memory of its own; nullptr when the OS refuses addresses or memory.
+  static CollectedHeap* create(const platform::Os& os, const HeapOptions& options);
+  // Gives everything back. No other thread is inside any call.
+  void destroy();
+
+  // A new type, or nullptr: too many, or no memory.
+  const RecordType* add_type(const Layout& layout);
+  const RecordType* type_of_kind(PageKind kind) const { return types_[kind]; }
+
+  // --- allocation: zeroed; kNone when there is no memory or the limit is reached --------------
+  Reference allocate(Access& access, const RecordType& type) {
+    Run& run = access.processor_->runs[type.source];
+    const Reference record = run.next;
+    if (__builtin_expect(record == run.end, 0)) return allocate_slow(access, type.source);
+    run.next = record + run.slot;
+    return record;
+  }
+  // Up to `count` records side by side, as many as there are in a run. Returns how many.
+  uint32_t allocate_run(Access& access, const RecordType& type, uint32_t count, Reference* first);
+  // An array of `length` elements of `element_bytes`; its header is filled in.
+  Reference allocate_array(Access& access, bool references, uint32_t length, size_t element_bytes,
+                           uint32_t element);
+
+  // --- references -------------------------------------------------------------------------------
+  // `slot` lies in a live record.
+  void store(Access& access, Reference* slot, Reference value) {
+    if (__builtin_expect(space_.marking.load(std::memory_order_relaxed), 0)) {
+      shade(access, load_reference(slot));
+    }
+    if (__builtin_expect(has_frozen_, 0)) remember(slot);
+    store_reference(slot, value);
+  }
+  // Keeps a record through the cycle that is marking: for references that come from elsewhere than
+  // a record or a root, as weak ones do.
+  void shade(Access& access, Reference reference);
+
+  // --- roots ------------------------------------------------------------------------------------
+  RootId add_root(Access& access, Reference value) { return roots_.add(*access.processor_, value); }
+  void remove_root(Access& access, RootId root) {
+    if (__builtin_expect(space_.marking.load(std::memory_order_relaxed), 0)) {
+      shade(access, load_reference(roots_.slot(root)));
+    }
+    roots_.remove(*access.processor_, root);
+  }
+  RootArray* add_root_array(Access&, size_t count) { return roots_.add_array(count); }
+  RootArray* add_root_stack(Access&, size_t capacity) { return roots_.add_stack(capacity); }
+  void remove_root_array(Access&, RootArray* array) { roots_.remove_array(array); }
+  void set_root(Access& access, Reference* slot, Reference value) {
+    if (__builtin_expect(space_.marking.load(std::memory_order_relaxed), 0)) {
+      shade(access, load_reference(slot));
+    }
+    store_reference(slot, value);
+  }
+
+  // --- by hand
+  // ------------------------------------------------------------------------------------ Frees one
+  // record now. False when it is not live. References to it become dangling: reading one finds that
+  // out, unless another record has taken its place.
+  bool free_record(Access& access, Reference record);
+  // For a moment at which references may be obtained or the world may stop: long loops call it.
+  void poll(Access& access) {
+    if (__builtin_expect(stopping_.load(std::memory_order_relaxed) != 0, 0)) yield_slow(access);
+  }
+
+  // A whole cycle, here and now; what is unreachable when it begins is gone when it returns. The
+  // caller holds no processor.
+  void collect();
+  // The same for a caller that holds one, and does not meanwhile.
+  void collect(Access& access) {
+    leave(access.processor_);
+    collect();
+    access.processor_ = enter();
+  }
+  // Gives all free pages back to the OS; waits for a cycle to end. Returns the bytes.
+  size_t release_pages();
+  // Collects, then makes everything that is live permanent. False when another thread forks.
+  bool freeze();
+
+  // --- looking --------------------------------------------------------------------------------
+  // The spans of a type. `Visitor` may pin them. The world is stopped meanwhile.
+  template <typename Visitor>
+  void with_world_stopped(Visitor visit) {
+    const platform::Guard cycle(cycle_lock_);
+    stop_world();
+    flush_processors();
+    visit();
+    start_world();
+  }
+  SpanSource& source(SourceId id) { return sources_[id]; }
+  const SpanSource& source(SourceId id) const { return sources_[id]; }
+  uint32_t source_count() const { return source_count_.load(std::memory_order_acquire); }
+  static constexpr SourceId kFirstTypeSource = 2 * (kVariableClasses + 1);
+  static constexpr uint32_t kMaxSources = kFirstTypeSource + kMaxRecordTypes;
+  void unpin(Access&, Span* span) { source_of(span).unpin(span, collection_); }
+
+  char* address_of(Reference reference) const { return space_.address_of(reference); }
+  Reference reference_to(const void* record) const { return space_.reference_to(record); }
+  PageKind kind_of(Reference reference) const { return space_.kind_of(reference); }
+  bool is_live(Reference reference) const { return space_.is_live(reference); }
+  Space& space() { return space_; }
+  Roots& roots() { return roots_; }
+  const Layout* layout_of(PageKind kind) const { return marker_.layout(kind); }
+  // Calls `visit(slot)` for every reference slot of a record of any kind.
+  template <typename Visitor>
+  void for_each_reference(Reference record, Visitor visit) const {
+    for_each_reference(record, marker_.layout(kind_of(record)), visit);
+  }
+  template <typename Visitor>
+  void for_each_reference(Reference record, const Layout* layout, Visitor visit) const {
+    char* const memory = address_of(record);
+    if (layout == nullptr) {
+      if (kind_of(record) != kReferenceArrays) return;
+      auto* array = reinterpret_cast<ArrayHeader*>(memory);
+      for (uint32_t i = 0; i < array->length; ++i) visit(elements_of(array) + i);
+      return;
+    }
+    for (uint32_t run = 0; run < layout->run_count; ++run) {
+      auto* first = reinterpret_cast<Reference*>(memory + layout->runs[run].offset);
+      for (uint32_t i = 0; i < layout->runs[run].count; ++i) visit(first + i);
+    }
+  }
+
+  // Bytes in records, as the pacer counts: what the last cycle left, and all runs taken since.
+  uint64_t heap_bytes() const {
+    return live_bytes_.load(std::memory_order_relaxed) +
+           allocated_bytes_.load(std::memory_order_relaxed) -
+           allocated_at_cycle_.load(std::memory_order_relaxed);
+  }
+  uint64_t allocated_bytes() const { return allocated_bytes_.load(std::memory_order_relaxed); }
+  // Of all cycles that have ended; waits for none.
+  CollectorCounters counters();
+  PageHeapCounters page_counters();
+  Pacer& pacer() { return pacer_; }
+  void set_limit(size_t bytes);
+  uint32_t processor_count() const { return processor_count_; }
+  bool is_marking() const { return space_.marking.load(std::memory_order_relaxed); }
+
+  // Checks every structure against the others, and every reference against the live bits; stops the
+  // program on a mismatch.
+  void verify();
+
+  // For tests: a cycle at every allocation that takes a run.
+  void set_collect_always(bool always) { collect_always_ = always; }
+
+  // --- around fork: fork.cc -------------------------------------------------------------------
+  void before_fork();
+  void after_fork_in_parent();
+  void after_fork_in_child();
+
+ private:
+  friend class Access;
+
+  // collected_heap.cc
+  bool start(const platform::Os& os, const HeapOptions& options);
+  Processor* enter();
+  Processor* enter_slow();
+  void leave(Processor* processor) { processor->taken.store(0, std::memory_order_release); }
+  void yield_slow(Access& access);
+  Reference allocate_slow(Access& access, SourceId id);
+  bool take_run(Processor& processor, SourceId id);
+  bool next_run_in_span(Processor& processor, SourceId id, Run& run);
+  Reference allocate_single(Access& access, bool references, uint32_t granules);
+  void note_allocation(Processor& processor, uint64_t bytes);
+  void before_refill(Access& access);
+  bool make_room(Access& access);
+  void note_black(Processor& processor, Reference begin, Reference end, uint32_t slot);
+  void shade_slow(Processor& processor, Reference reference);
+  void remember(const Reference* slot);
+  SpanSource& source_of(const Span* span);
+
+  // collector.cc
+  void stop_world();
+  void start_world();
+  void flush_processors();
+  bool run_cycle_locked();
+  void begin_marking();
+  void mark_roots();
+  void mark_remembered();
+  bool drain_in_turns();
+  bool take_shaded(Processor& processor);
+  void mark_shaded_blocks();
+  void apply_black_blocks();
+  bool try_finish_marking();
+  void finish_marking_stopped();
+  void abandon_marking();
+  void sweep_all();
+  void set_pace(uint64_t allocated_while_marking);
+  void release_free_pages(uint64_t keep_bytes);
+  uint64_t room_to_grow() const;
+  void assist();
+  void start_cycle(Access& access);
+  void start_cycle_thread();
+  void join_cycle_thread();
+  static void* cycle_thread(void* self);
+  uint64_t note_stop(uint64_t began_ns);
+
+  Space space_;
+  Roots roots_;
+  Marker marker_;
+  Pacer pacer_;
+  SpanSource sources_[kMaxSources];
+  std::atomic<uint32_t> source_count_{0};
+  const RecordType* types_[256] = {};
+  Processor* processors_ = nullptr;
+  uint32_t processor_count_ = 0;
+  const platform::Os* os_ = nullptr;
+  HeapOptions options_;
+
+  // The futex of those who wait while the world is stopped.
+  std::atomic<uint32_t> stopping_{0};
+  // Number of the last collection that has finished marking. Changes while the world is stopped.
+  uint16_t collection_ = 0;
+  bool has_frozen_ = false;  // the same
+  bool collect_always_ = false;
+  std::atomic<bool> started_cycle_{false};  // a thread has been asked for
+  std::atomic<bool> freed_by_hand_{false};
+  std::atomic<bool> abandon_{false};  // before a fork: marking is given up
+
+  platform::Lock types_lock_{platform::Rank::kRegistry};
+
+  std::atomic<uint64_t> last_mark_ns_{0};
+  std::atomic<uint64_t> live_bytes_{0};
+  std::atomic<uint64_t> allocated_bytes_{0};
+  std::atomic<uint64_t> allocated_at_cycle_{0};
+  std::atomic<uint64_t> short_at_{0};  // allocated_bytes_ at the last collection for want of memory
+
+  // Held during a whole cycle.
+  platform::Lock cycle_lock_{platform::Rank::kControl};
+  // Held to start or join the cycle's thread.
+  platform::Lock thread_lock_{platform::Rank::kRegistry};
+  pthread_t thread_{};
+  bool has_thread_ = false;
+  CollectorCounters counters_;   // under the cycle lock
+  CollectorCounters published_;  // as of the last end of a cycle; under the blocks lock
+
+  // Full blocks on their way to the marker, remembered pages, and the cells of blocks.
+  platform::Lock blocks_lock_{platform::Rank::kSlots};
+  std::atomic<ShadeBlock*> shaded_{nullptr};  // changes under the lock
+  BlackBlock* black_ = nullptr;
+  FixedAllocator<ShadeBlock> shade_cells_;
+  FixedAllocator<BlackBlock> black_cells_;
+  struct RememberedPage {
+    RememberedPage* next;
+    PageId page;
+  };
+  RememberedPage* remembered_ = nullptr;
+  FixedAllocator<RememberedPage> remembered_cells_;
+  FixedAllocator<RecordType> type_cells_;
+};
+
+inline Access::Access(CollectedHeap& heap) : heap_(heap), processor_(heap.enter()) {}
+inline Access::~Access() { heap_.leave(processor_); }
+
+// Every heap of the process, for fork. Heaps enter when they start and leave when they stop; false:
+// too many heaps.
+bool watch_forks_of(CollectedHeap& heap);
+void forget_forks_of(CollectedHeap& heap);
+
+}  // namespace tri::collected

@@ -1,0 +1,445 @@
+// The collector's half of a collected heap: one cycle, step by step.
+//
+//   run_cycle_locked()
+//     sweep_all()                what the last cycle left
+//     begin_marking()            stop 1: runs given back, barrier on, stacks scanned
+//     mark_roots(), drain        beside the program, in turns that assisting threads share
+//     try_finish_marking()       stop 2: buffers empty? barrier off, all spans unswept; else go on
+//     sweep_all()
+//
+// Why it ends: a store shades only what was reachable when marking began, each record is seen once,
+// and new records need no marking. So each return from stop 2 leaves fewer records to see.
+#include <signal.h>
+
+#include <algorithm>
+
+#include "engine/base/check.h"
+#include "engine/frontends/collected/collected_heap.h"
+#include "engine/platform/cpu.h"
+#include "engine/platform/thread.h"
+
+namespace tri::collected {
+
+using platform::Guard;
+using platform::now_ns;
+
+namespace {
+
+// A turn at marking: 16 pages of small records are some 50 us. Between turns others may mark.
+constexpr uint32_t kTurnPages = 16;
+// References marked from roots in one turn.
+constexpr uint32_t kTurnRoots = 4096;
+// The second stop marks this much by itself rather than starting the world again.
+constexpr uint32_t kFinalPages = 32;
+// Spans swept under one hold of a source's lock.
+constexpr unsigned kSweepStep = 16;
+// While one waits for a processor: a call of the program is short, unless its thread was preempted.
+constexpr int kStopSpins = 200;
+// A cycle whose predecessor marked for no longer than this is made by the thread whose allocation
+// begins it: a thread of its own takes about as long to start.
+constexpr uint64_t kInPlaceNs = 100000;
+// Free pages beyond what the heap will grow into, kept for what fragmentation takes: 1/8.
+constexpr uint64_t kRoomShare = 8;
+// The collector calls nothing deep.
+constexpr size_t kStackBytes = 128 * tunable::kKiB;
+
+}  // namespace
+
+// --- stopping -------------------------------------------------------------------------------
+
+void CollectedHeap::stop_world() {
+  stopping_.store(1, std::memory_order_release);
+  for (uint32_t i = 0; i < processor_count_; ++i) {
+    uint32_t idle = 0;
+    for (int spin = 0; !processors_[i].taken.compare_exchange_weak(
+             idle, 1, std::memory_order_acquire, std::memory_order_relaxed);
+         ++spin, idle = 0) {
+      spin < kStopSpins ? platform::relax_cpu() : platform::yield();
+    }
+  }
+}
+
+void CollectedHeap::start_world() {
+  for (uint32_t i = 0; i < processor_count_; ++i) leave(&processors_[i]);
+  stopping_.store(0, std::memory_order_release);
+  platform::futex_wake(&stopping_, INT32_MAX);
+}
+
+// The world is stopped. No processor keeps a run, and counts are exact.
+void CollectedHeap::flush_processors() {
+  const uint32_t sources = source_count();
+  for (uint32_t i = 0; i < processor_count_; ++i) {
+    Processor& processor = processors_[i];
+    allocated_bytes_.fetch_add(processor.allocated_bytes, std::memory_order_relaxed);
+    processor.allocated_bytes = 0;
+    for (uint32_t id = 0; id < sources; ++id) {
+      Run& run = processor.runs[id];
+      if (run.span == nullptr) continue;
+      space_.live.clear_slots(run.next, run.end, run.slot);
+      allocated_bytes_.fetch_sub(size_t{run.end - run.next} * kGranuleBytes,
+                                 std::memory_order_relaxed);
+      sources_[id].give_back(run.span, false);
+      run = Run{};
+    }
+  }
+}
+
+uint64_t CollectedHeap::note_stop(uint64_t began_ns) {
+  const uint64_t ns = now_ns() - began_ns;
+  counters_.longest_stop_ns = std::max(counters_.longest_stop_ns, ns);
+  counters_.total_stop_ns += ns;
+  return ns;
+}
+
+// --- the cycle ------------------------------------------------------------------------------
+
+void CollectedHeap::collect() {
+  for (;;) {
+    {
+      const Guard cycle(cycle_lock_);
+      if (run_cycle_locked()) {
+        release_free_pages(0);
+        return;
+      }
+    }
+    platform::yield();  // another thread forks
+  }
+}
+
+// False when it was given up.
+bool CollectedHeap::run_cycle_locked() {
+  sweep_all();
+  const uint64_t began = now_ns();
+  begin_marking();
+  const uint64_t allocated = allocated_bytes();
+  mark_roots();
+  mark_remembered();
+  while (!abandon_.load(std::memory_order_relaxed)) {
+    if (!drain_in_turns()) break;
+    if (try_finish_marking()) break;
+  }
+  if (is_marking()) {
+    abandon_marking();
+    return false;
+  }
+  const uint64_t marked = now_ns();
+  counters_.mark_ns = marked - began;
+  counters_.total_mark_ns += counters_.mark_ns;
+  last_mark_ns_.store(counters_.mark_ns, std::memory_order_relaxed);
+  counters_.marked_records = marker_.counters().records;
+  counters_.marked_pages = marker_.counters().pages;
+  sweep_all();
+  counters_.sweep_ns = now_ns() - marked;
+  ++counters_.cycles;
+  set_pace(allocated_at_cycle_.load(std::memory_order_relaxed) - allocated);
+  const Guard guard(blocks_lock_);
+  published_ = counters_;
+  return true;
+}
+
+void CollectedHeap::begin_marking() {
+  const uint64_t began = now_ns();
+  stop_world();
+  // Here and below: not before the stop, because who holds a processor may wait for the marker.
+  marker_.lock().acquire();
+  flush_processors();
+  marker_.reset_counters();
+  marker_.set_check_live(freed_by_hand_.load(std::memory_order_relaxed));
+  space_.marking.store(true, std::memory_order_relaxed);
+  for (RootArray* array = roots_.first_array(); array != nullptr;
+       array = roots_.next_array(array)) {
+    if (!array->is_stack) continue;
+    const size_t count = array->count.load(std::memory_order_relaxed);
+    for (size_t i = 0; i < count; ++i) {
+      if (array->slots[i] != kNone) marker_.mark(array->slots[i]);
+    }
+  }
+  marker_.lock().release();
+  start_world();
+  counters_.first_stop_ns = note_stop(began);
+}
+
+void CollectedHeap::mark_roots() {
+  const uint32_t slots = roots_.slot_count();
+  for (uint32_t i = 0; i < slots;) {
+    const Guard guard(marker_.lock());
+    for (const uint32_t end = std::min(slots, i + kTurnRoots); i < end; ++i) {
+      if (const Reference reference = load_reference(roots_.slot(i))) marker_.mark(reference);
+    }
+  }
+  for (RootArray* array = roots_.first_array(); array != nullptr;
+       array = roots_.next_array(array)) {
+    if (array->is_stack) continue;  // in the stop
+    const size_t count = array->count.load(std::memory_order_relaxed);
+    for (size_t i = 0; i < count;) {
+      const Guard guard(marker_.lock());
+      for (const size_t end = std::min<size_t>(count, i + kTurnRoots); i < end; ++i) {
+        if (const Reference reference = load_reference(array->slots + i)) marker_.mark(reference);
+      }
+    }
+  }
+}
+
+void CollectedHeap::mark_remembered() {
+  if (!has_frozen_) return;
+  blocks_lock_.acquire();
+  const RememberedPage* cell = remembered_;
+  blocks_lock_.release();
+  for (; cell != nullptr; cell = cell->next) {
+    const Guard guard(marker_.lock());
+    marker_.mark_from_page(cell->page);
+  }
+}
+
+// Until nothing is queued. False when the cycle is to be given up.
+bool CollectedHeap::drain_in_turns() {
+  for (bool more = true; more;) {
+    if (abandon_.load(std::memory_order_relaxed)) return false;
+    const Guard guard(marker_.lock());
+    mark_shaded_blocks();
+    more = marker_.drain(kTurnPages);
+  }
+  return true;
+}
+
+// The marker's lock is held.
+void CollectedHeap::mark_shaded_blocks() {
+  if (shaded_.load(std::memory_order_relaxed) == nullptr) return;
+  blocks_lock_.acquire();
+  ShadeBlock* block = shaded_.exchange(nullptr, std::memory_order_relaxed);
+  blocks_lock_.release();
+  while (block != nullptr) {
+    for (uint32_t i = 0; i < block->count; ++i) marker_.mark(block->shaded[i]);
+    ShadeBlock* const next = block->next;
+    blocks_lock_.acquire();
+    shade_cells_.destroy(block);
+    blocks_lock_.release();
+    block = next;
+  }
+}
+
+// The marker's lock is held, or the world is stopped.
+void CollectedHeap::apply_black_blocks() {
+  blocks_lock_.acquire();
+  BlackBlock* block = black_;
+  black_ = nullptr;
+  blocks_lock_.release();
+  while (block != nullptr) {
+    for (uint32_t i = 0; i < block->count; ++i) {
+      marker_.mark_black(block->runs[i].begin, block->runs[i].end, block->runs[i].slot);
+    }
+    BlackBlock* const next = block->next;
+    blocks_lock_.acquire();
+    black_cells_.destroy(block);
+    blocks_lock_.release();
+    block = next;
+  }
+}
+
+// Takes what a processor has shaded. The caller holds it.
+bool CollectedHeap::take_shaded(Processor& processor) {
+  ShadeBlock* block = processor.shaded;
+  if (block == nullptr || block->count == 0) return false;
+  processor.shaded = nullptr;
+  const Guard guard(blocks_lock_);
+  block->next = shaded_.load(std::memory_order_relaxed);
+  shaded_.store(block, std::memory_order_relaxed);
+  return true;
+}
+
+// Nothing was queued a moment ago. True when marking has ended.
+bool CollectedHeap::try_finish_marking() {
+  {
+    const Guard guard(marker_.lock());
+    apply_black_blocks();
+  }
+  const uint64_t began = now_ns();
+  stop_world();
+  marker_.lock().acquire();
+  for (uint32_t i = 0; i < processor_count_; ++i) take_shaded(processors_[i]);
+  mark_shaded_blocks();
+  const bool finished = !marker_.drain(kFinalPages);
+  if (finished) finish_marking_stopped();
+  marker_.lock().release();
+  start_world();
+  counters_.second_stop_ns = note_stop(began);
+  return finished;
+}
+
+void CollectedHeap::finish_marking_stopped() {
+  // While marking is still on: an empty span must not leave its queue before it is swept.
+  flush_processors();
+  for (uint32_t i = 0; i < processor_count_; ++i) {
+    BlackBlock* block = processors_[i].black;
+    if (block == nullptr) continue;
+    processors_[i].black = nullptr;
+    const Guard guard(blocks_lock_);
+    block->next = black_;
+    black_ = block;
+  }
+  apply_black_blocks();
+  const uint32_t sources = source_count();
+  for (uint32_t id = 0; id < sources; ++id) sources_[id].begin_count();
+  roots_.free_dropped_arrays();
+  ++collection_;
+  space_.marking.store(false, std::memory_order_relaxed);
+  allocated_at_cycle_.store(allocated_bytes(), std::memory_order_relaxed);
+}
+
+// Before a fork: what marking has found is forgotten, as if it had not begun.
+void CollectedHeap::abandon_marking() {
+  stop_world();
+  marker_.lock().acquire();
+  flush_processors();
+  for (uint32_t i = 0; i < processor_count_; ++i) take_shaded(processors_[i]);
+  mark_shaded_blocks();
+  marker_.abandon();
+  for (uint32_t i = 0; i < processor_count_; ++i) {
+    if (processors_[i].black != nullptr) processors_[i].black->count = 0;
+  }
+  apply_black_blocks();
+  roots_.free_dropped_arrays();
+  space_.marking.store(false, std::memory_order_relaxed);
+  const size_t words = size_t{space_.arena.committed_pages()} * kBitmapWordsPerPage;
+  for (size_t i = 0; i < words; ++i) {
+    if (space_.seen.load(i) != 0) space_.seen.store(i, 0);
+    if (space_.scanned.load(i) != 0) space_.scanned.store(i, 0);
+  }
+  marker_.lock().release();
+  start_world();
+}
+
+// --- sweeping -------------------------------------------------------------------------------
+
+void CollectedHeap::sweep_all() {
+  const uint32_t sources = source_count();
+  for (uint32_t id = 0; id < sources; ++id) {
+    while (sources_[id].sweep_some(collection_, kSweepStep)) {
+    }
+  }
+}
+
+// Gives back what is free beyond `keep_bytes`, as one who asked for a collection expects, or, after
+// a cycle that began by itself, beyond what the heap will grow into before the next one.
+void CollectedHeap::release_free_pages(uint64_t keep_bytes) {
+  Pages free;
+  {
+    const Guard guard(space_.page_heap.lock());
+    free = space_.page_heap.counters().free_resident;
+  }
+  const uint64_t keep = keep_bytes >> kPageShift;
+  if (free > keep) space_.page_heap.release(static_cast<Pages>(free - keep));
+}
+
+size_t CollectedHeap::release_pages() {
+  const Guard cycle(cycle_lock_);  // no fork in the middle
+  return bytes_of(static_cast<Pages>(space_.page_heap.release(UINT32_MAX)));
+}
+
+uint64_t CollectedHeap::room_to_grow() const {
+  const uint64_t goal = pacer_.goal();
+  const uint64_t live = live_bytes_.load(std::memory_order_relaxed);
+  const uint64_t room = goal == UINT64_MAX ? live : goal - std::min(goal, live);
+  return room + room / kRoomShare;
+}
+
+void CollectedHeap::set_pace(uint64_t allocated_while_marking) {
+  uint64_t granules = 0;
+  const uint32_t sources = source_count();
+  for (uint32_t id = 0; id < sources; ++id) granules += sources_[id].swept_granules();
+  live_bytes_.store(granules * kGranuleBytes, std::memory_order_relaxed);
+  pacer_.note_cycle(granules * kGranuleBytes, allocated_while_marking);
+}
+
+bool CollectedHeap::freeze() {
+  const Guard cycle(cycle_lock_);
+  if (!run_cycle_locked()) return false;
+  stop_world();
+  flush_processors();
+  const uint32_t sources = source_count();
+  for (uint32_t id = 0; id < sources; ++id) sources_[id].freeze(collection_);
+  has_frozen_ = true;
+  start_world();
+  return true;
+}
+
+CollectorCounters CollectedHeap::counters() {
+  const Access access(*this);  // no fork in the middle
+  const Guard guard(blocks_lock_);
+  return published_;
+}
+
+PageHeapCounters CollectedHeap::page_counters() {
+  const Access access(*this);
+  const Guard guard(space_.page_heap.lock());
+  return space_.page_heap.counters();
+}
+
+// --- cycles that allocation starts ----------------------------------------------------------
+
+// A thread that allocates faster than the marker marks takes a turn, or waits for the marker's.
+// When the cycle has not begun to mark yet, or sweeps, it gets the CPU.
+void CollectedHeap::assist() {
+  if (!is_marking()) {
+    platform::yield();
+    return;
+  }
+  const Guard guard(marker_.lock());
+  if (is_marking()) marker_.drain(kTurnPages);
+}
+
+void CollectedHeap::start_cycle(Access& access) {
+  bool idle = false;
+  if (!started_cycle_.compare_exchange_strong(idle, true)) return;
+  if (last_mark_ns_.load(std::memory_order_relaxed) > kInPlaceNs) {
+    start_cycle_thread();
+    return;
+  }
+  leave(access.processor_);
+  if (cycle_lock_.try_acquire()) {
+    run_cycle_locked();
+    cycle_lock_.release();
+  }
+  started_cycle_.store(false);
+  access.processor_ = enter();
+}
+
+// The caller has claimed the start.
+void CollectedHeap::start_cycle_thread() {
+  const Guard guard(thread_lock_);
+  join_cycle_thread();
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  // The program's signals are not ours to handle; the new thread inherits this mask.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  has_thread_ = pthread_create(&thread_, &attributes, cycle_thread, this) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  if (!has_thread_) started_cycle_.store(false);
+}
+
+void* CollectedHeap::cycle_thread(void* self) {
+  auto* heap = static_cast<CollectedHeap*>(self);
+  platform::name_current_thread("trimalloc-gc");
+  {
+    const Guard cycle(heap->cycle_lock_);
+    if (!heap->abandon_.load() && heap->run_cycle_locked()) {
+      heap->release_free_pages(heap->room_to_grow());
+    }
+  }
+  heap->started_cycle_.store(false);
+  return nullptr;
+}
+
+// The thread lock is held. The thread has done its work, or is giving it up.
+void CollectedHeap::join_cycle_thread() {
+  if (!has_thread_) return;
+  pthread_join(thread_, nullptr);
+  has_thread_ = false;
+}
+
+}  // namespace tri::collected

@@ -1,0 +1,143 @@
+#include "engine/frontends/collected/marker.h"
+
+#include <bit>
+
+#include "engine/base/check.h"
+
+namespace tri::collected {
+
+namespace {
+
+// Arrays longer than this many references are scanned in pieces of it, about 10 us of work, so that
+// a turn at marking ends in time however long arrays are.
+constexpr uint32_t kPieceReferences = 4096;
+
+}  // namespace
+
+void Marker::enqueue(PageId page) {
+  space_->links.store(page, kLast);
+  if (first_ == kNotQueued) {
+    first_ = page;
+  } else {
+    space_->links.store(last_, page);
+  }
+  last_ = page;
+}
+
+bool Marker::drain(uint32_t pages) {
+  for (; pages != 0; --pages) {
+    if (first_ != kNotQueued) {
+      const PageId page = first_;
+      const PageLink next = space_->links.load(page);
+      first_ = next == kLast ? kNotQueued : next;
+      scan_page(page);
+    } else if (long_arrays_ != nullptr) {
+      scan_piece();
+    } else {
+      return false;
+    }
+  }
+  return !empty();
+}
+
+// Until the page has nothing left to scan: records that refer to neighbours, as those of a list
+// made in one go do, are followed here and not by way of the queue.
+void Marker::scan_page(PageId page) {
+  // Its own records must not queue it again while it is here.
+  space_->links.store(page, kLast);
+  const PageKind kind = space_->kinds[page];
+  const Layout* layout = layouts_[kind];
+  const size_t begin = size_t{page} * kBitmapWordsPerPage;
+  ++counters_.pages;
+  for (bool found = true; found;) {
+    found = false;
+    for (size_t i = begin; i < begin + kBitmapWordsPerPage; ++i) {
+      uint64_t scanned = space_->scanned.load(i);
+      while (const uint64_t todo = space_->seen.load(i) & ~scanned & space_->live.load(i)) {
+        scanned |= todo;
+        space_->scanned.store(i, scanned);
+        counters_.records += static_cast<uint64_t>(std::popcount(todo));
+        if (kind == kReferenceArrays) {
+          scan_arrays(i, todo);
+        } else {
+          TRI_ASSERT(layout != nullptr);
+          scan_records(i, todo, *layout);
+        }
+        found = true;
+      }
+    }
+  }
+  space_->links.store(page, kNotQueued);
+}
+
+void Marker::scan_records(size_t index, uint64_t records, const Layout& layout) {
+  char* const first = space_->address_of(static_cast<Reference>(index * 64));
+  for (uint32_t run = 0; run < layout.run_count; ++run) {
+    const uint32_t offset = layout.runs[run].offset;
+    const uint32_t count = layout.runs[run].count;
+    for (uint64_t bits = records; bits != 0; bits &= bits - 1) {
+      const char* record = first + lowest_bit(bits) * kGranuleBytes + offset;
+      const auto* from = reinterpret_cast<const Reference*>(record);
+      scan_references(from, from + count);
+    }
+  }
+}
+
+void Marker::scan_arrays(size_t index, uint64_t records) {
+  char* const first = space_->address_of(static_cast<Reference>(index * 64));
+  for (; records != 0; records &= records - 1) {
+    const auto* array =
+        reinterpret_cast<const ArrayHeader*>(first + lowest_bit(records) * kGranuleBytes);
+    const Reference* from = elements_of(array);
+    const Reference* end = from + array->length;
+    if (array->length > kPieceReferences) {
+      if (LongArray* cell = long_array_cells_.create(space_->arena)) {
+        *cell = {long_arrays_, from, end};
+        long_arrays_ = cell;
+        continue;
+      }
+    }
+    scan_references(from, end);
+  }
+}
+
+void Marker::scan_piece() {
+  LongArray* array = long_arrays_;
+  const Reference* from = array->from;
+  const auto left = static_cast<size_t>(array->end - from);
+  array->from += left < kPieceReferences ? left : kPieceReferences;
+  const Reference* end = array->from;
+  if (array->from == array->end) {
+    long_arrays_ = array->next;
+    long_array_cells_.destroy(array);
+  }
+  scan_references(from, end);
+}
+
+void Marker::mark_from_page(PageId page) {
+  const PageKind kind = space_->kinds[page];
+  const size_t begin = size_t{page} * kBitmapWordsPerPage;
+  for (size_t i = begin; i < begin + kBitmapWordsPerPage; ++i) {
+    const uint64_t live = space_->live.load(i);
+    if (live == 0) continue;
+    if (kind == kReferenceArrays) {
+      scan_arrays(i, live);
+    } else if (layouts_[kind] != nullptr) {
+      scan_records(i, live, *layouts_[kind]);
+    }
+  }
+}
+
+void Marker::abandon() {
+  while (first_ != kNotQueued) {
+    const PageLink next = space_->links.load(first_);
+    space_->links.store(first_, kNotQueued);
+    first_ = next == kLast ? kNotQueued : next;
+  }
+  while (LongArray* array = long_arrays_) {
+    long_arrays_ = array->next;
+    long_array_cells_.destroy(array);
+  }
+}
+
+}  // namespace tri::collected

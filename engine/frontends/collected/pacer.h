@@ -1,0 +1,76 @@
+// When the next collection begins. As Go's: it is to end when the heap has grown by `gc_percent` of
+// what was live after the last one; it begins earlier by as much as the program allocated while the
+// last one marked. With a limit, the goal is never above it.
+//
+// Arithmetic only; the collector's thread writes, everybody reads.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "engine/base/tunables.h"
+
+namespace tri::collected {
+
+class Pacer {
+ public:
+  // Heaps smaller than this are not worth a collection: Go's heapminimum.
+  static constexpr uint64_t kMinHeapBytes = 4 * tunable::kMiB;
+  // A collection begins between these parts of the way from what is live to the goal, in 64ths, as
+  // in Go: early enough for what was not foreseen, late enough not to collect all the time.
+  static constexpr uint64_t kEarliest = 45;
+  static constexpr uint64_t kLatest = 61;
+
+  // Negative: only the limit, or the program, makes collections begin.
+  void set_gc_percent(int percent) {
+    gc_percent_.store(percent, std::memory_order_relaxed);
+    update();
+  }
+  int gc_percent() const { return gc_percent_.load(std::memory_order_relaxed); }
+  // 0: none.
+  void set_limit(uint64_t bytes) {
+    limit_.store(bytes, std::memory_order_relaxed);
+    update();
+  }
+
+  // After sweeping: what is live, and what was allocated from the first stop to the second.
+  void note_cycle(uint64_t live_bytes, uint64_t allocated_while_marking) {
+    live_.store(live_bytes, std::memory_order_relaxed);
+    runway_.store(allocated_while_marking, std::memory_order_relaxed);
+    update();
+  }
+
+  uint64_t goal() const { return goal_.load(std::memory_order_relaxed); }
+  uint64_t trigger() const { return trigger_.load(std::memory_order_relaxed); }
+
+ private:
+  void update() {
+    const uint64_t live = live_.load(std::memory_order_relaxed);
+    const uint64_t limit = limit_.load(std::memory_order_relaxed);
+    const int percent = gc_percent();
+    uint64_t goal = UINT64_MAX;
+    if (percent >= 0) {
+      const auto share = static_cast<uint64_t>(percent);
+      goal = std::max(live + live / 100 * share, kMinHeapBytes * share / 100);
+    }
+    if (limit != 0) goal = std::min(goal, std::max(limit, live));
+    uint64_t trigger = goal;
+    if (goal != UINT64_MAX && goal > live) {
+      const uint64_t way = goal - live;
+      const uint64_t runway = std::min(runway_.load(std::memory_order_relaxed), way);
+      trigger = std::clamp(goal - runway, live + way / 64 * kEarliest, live + way / 64 * kLatest);
+    }
+    goal_.store(goal, std::memory_order_relaxed);
+    trigger_.store(trigger, std::memory_order_relaxed);
+  }
+
+  std::atomic<int> gc_percent_{100};
+  std::atomic<uint64_t> limit_{0};
+  std::atomic<uint64_t> live_{0};
+  std::atomic<uint64_t> runway_{0};
+  std::atomic<uint64_t> goal_{kMinHeapBytes};
+  std::atomic<uint64_t> trigger_{kMinHeapBytes / 64 * kLatest};
+};
+
+}  // namespace tri::collected

@@ -1,0 +1,77 @@
+// Checks a collected heap: every structure against the others, every reference against the bits.
+#include "engine/base/check.h"
+#include "engine/frontends/collected/collected_heap.h"
+
+namespace tri::collected {
+namespace {
+
+using platform::Guard;
+
+// What holds for one span when nothing is marked or being swept.
+void verify_span(const Space& space, const SpanSource& source, const Span& span) {
+  TRI_CHECK(span.state == SpanState::kSmall);
+  TRI_CHECK_EQ(space.kinds[span.first], source.kind());
+  TRI_CHECK(span.slot_granules != 0);
+  const Reference first = first_granule(span.first);
+  for (Reference at = space.live.next_set(first, first + span.pages * kGranulesPerPage);
+       at < first + span.pages * kGranulesPerPage;
+       at = space.live.next_set(at + 1, first + span.pages * kGranulesPerPage)) {
+    TRI_CHECK_EQ((at - first) % span.slot_granules, 0u);
+    TRI_CHECK(at + span.slot_granules <= first + span.pages * kGranulesPerPage);
+  }
+  for (Pages i = 0; i < span.pages; ++i) {
+    TRI_CHECK(space.arena.span_of(span.first + i) == &span);
+    const PageLink link = space.links.load(span.first + i);
+    if (span.bucket == kPermanent) {
+      TRI_CHECK(link == kFrozen || link == kRemembered);
+    } else {
+      TRI_CHECK_EQ(link, source.has_references() ? kNotQueued : kNever);
+    }
+  }
+}
+
+}  // namespace
+
+void CollectedHeap::verify() {
+  const Guard cycle(cycle_lock_);
+  sweep_all();
+  stop_world();
+  flush_processors();
+  space_.page_heap.verify();
+  Pages in_spans = 0;
+  const auto check_target = [&](Reference reference) {
+    if (reference == kNone) return;
+    TRI_CHECK(page_of(reference) < space_.arena.committed_pages());
+    // Freeing by hand leaves references that lead nowhere.
+    if (!freed_by_hand_.load(std::memory_order_relaxed)) TRI_CHECK(space_.live.test(reference));
+  };
+  const uint32_t sources = source_count();
+  for (uint32_t id = 0; id < sources; ++id) {
+    Pages pages = 0;
+    const Layout* layout = marker_.layout(sources_[id].kind());
+    sources_[id].for_each_span([&](const Span& span) {
+      if (span.bucket != kPermanent) TRI_CHECK_EQ(span.swept, collection_);
+      verify_span(space_, sources_[id], span);
+      pages += span.pages;
+      if (!sources_[id].has_references()) return;
+      const Reference end = slots_end(span);
+      for (Reference at = space_.live.next_set(first_granule(span.first), end); at < end;
+           at = space_.live.next_set(at + span.slot_granules, end)) {
+        for_each_reference(at, layout, [&](const Reference* slot) { check_target(*slot); });
+      }
+    });
+    TRI_CHECK_EQ(pages, sources_[id].page_count());
+    in_spans += pages;
+  }
+  roots_.for_each_slot([&](const Reference* slot) { check_target(*slot); });
+  const size_t words = size_t{space_.arena.committed_pages()} * kBitmapWordsPerPage;
+  for (size_t i = 0; i < words; ++i) {
+    TRI_CHECK_EQ(space_.seen.load(i), 0u);
+    TRI_CHECK_EQ(space_.scanned.load(i), 0u);
+    if (space_.kinds[i / kBitmapWordsPerPage] == kNoRecords) TRI_CHECK_EQ(space_.live.load(i), 0u);
+  }
+  TRI_CHECK_EQ(in_spans, space_.page_heap.counters().small_in_use);
+  start_world();
+}
+
+}  // namespace tri::collected

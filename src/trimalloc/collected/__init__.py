@@ -1,0 +1,1 @@
+"""The collected heap: compact linked records, freed by a collector of their own."""

@@ -1,0 +1,164 @@
+"""The heap of records that a program makes, and the decorator that declares their classes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from inspect import get_annotations
+from types import FunctionType
+from typing import TypeVar
+
+from trimalloc import _collected
+from trimalloc.collected.batch import Batch
+from trimalloc.collected.blocks import Block
+from trimalloc.collected.heap_stats import HeapStats
+from trimalloc.collected.layout import RecordLayout, field_type, lay_out
+from trimalloc.sizes import parse_size
+
+_C = TypeVar("_C")
+
+# What `type` puts into a class body, which the record class gets anew.
+_NOT_COPIED = {"__dict__", "__weakref__", "__annotations__", "__slots__", "__record_bases__"}
+
+
+def _processors(given: int | None) -> int:
+    """Return how many processors a heap gets; 0 is as many as CPUs."""
+    text = os.environ.get("TRIMALLOC_PROCS", "")
+    number = given if given is not None else int(text) if text.isdecimal() else 0
+    if not 0 <= number <= 1024:
+        raise ValueError(f"procs is a number from 0 (as many as CPUs) to 1024, not {number}")
+    return number
+
+
+def _let_super_find(declared: type, draft: type, functions: list[FunctionType]) -> None:
+    """Point the cells of super() and __class__ to the class that took the draft's place."""
+    for function in functions:
+        for cell in function.__closure__ or ():
+            if cell.cell_contents is draft:
+                cell.cell_contents = declared
+
+
+class Heap(_collected.Heap):
+    """A collected heap: compact records of declared classes, in an address range of their own.
+
+    ``gc_percent``: a collection ends when the heap has grown by this much over what was live;
+    None: only ``collect()`` collects. ``limit``: bytes, or text such as ``"2G"``; beyond it
+    allocation raises MemoryError. ``procs``: caches for threads, as many as CPUs by default
+    (``TRIMALLOC_PROCS``). ``checked``: freed records are overwritten.
+    """
+
+    _pace: tuple[int, int]
+
+    def __new__(
+        cls,
+        *,
+        gc_percent: int | None = 100,
+        limit: int | str | None = None,
+        procs: int | None = None,
+        checked: bool = False,
+    ) -> Heap:
+        """Reserve the addresses; memory comes as records do."""
+        percent = -1 if gc_percent is None else gc_percent
+        bytes_limit = parse_size(limit) if isinstance(limit, str) else limit or 0
+        self: Heap = super().__new__(
+            cls,
+            procs=_processors(procs),
+            gc_percent=percent,
+            limit=bytes_limit,
+            checked=checked,
+            batch_class=Batch,
+        )
+        self._pace = (percent, bytes_limit)
+        return self
+
+    # --- classes ----------------------------------------------------------------------------
+
+    def record(self, cls: type[_C], /) -> type[_C]:
+        """Declare a class of records: its annotations are the fields, its methods are kept.
+
+        A base that is a record class of this heap gives its fields first.
+        """
+        base, layout = self._base_of(cls)
+        functions = [one for one in vars(cls).values() if isinstance(one, FunctionType)]
+        wanted = {}
+        names = self._names_for(cls)
+        for name, annotation in get_annotations(cls).items():
+            default = cls.__dict__.get(name, NotImplemented)
+            wanted[name] = (field_type(annotation, names, self._is_record), default)
+        layout = lay_out(wanted, layout)
+        space = {k: v for k, v in vars(cls).items() if k not in _NOT_COPIED and k not in wanted}
+        space |= {"__slots__": (), "__layout__": layout}
+        space["__annotations__"] = dict(get_annotations(cls))
+        space["__match_args__"] = tuple(one.name for one in layout.fields)
+        described = tuple(one.describe() for one in layout.fields)
+        declared: type[_C] = self._declare(
+            cls.__name__, (base,), space, layout.size, described, layout.runs
+        )
+        _let_super_find(declared, cls, functions)
+        return declared
+
+    def _base_of(self, cls: type) -> tuple[type, RecordLayout]:
+        bases = cls.__dict__.get("__record_bases__", cls.__bases__)
+        bases = [one for one in bases if one not in (object, _collected.Record)]
+        if not bases:
+            return _collected.Record, RecordLayout()
+        if len(bases) > 1 or not self._is_record(bases[0]):
+            raise TypeError(f"{cls.__name__} may derive from one record class of this heap only")
+        layout: RecordLayout = bases[0].__layout__
+        return bases[0], layout
+
+    def _is_record(self, one: object) -> bool:
+        return isinstance(one, _collected.RecordMeta) and one.__trimalloc_heap__ is self
+
+    def _names_for(self, cls: type) -> dict[str, object]:
+        """Return what the annotations of `cls` can name: its module, its caller, its heap."""
+        frame = sys._getframe(2)
+        names: dict[str, object] = {**frame.f_globals, **frame.f_locals, **self._classes}
+        # The class itself is not the record class that its fields will name.
+        names.pop(cls.__name__, None)
+        return names
+
+    # --- looking ----------------------------------------------------------------------------
+
+    def scan(self, record_class: type, *, write: bool = False) -> Iterator[Block]:
+        """Walk all records of a class where they lie, block by block (needs NumPy).
+
+        Records of derived classes lie elsewhere. With ``write``, numbers can be changed.
+        """
+        layout: RecordLayout = record_class.__layout__  # type: ignore[attr-defined]
+        blocks = self._scan(record_class, write)
+        blocks.reverse()
+        while blocks:
+            yield Block(blocks.pop(), layout)
+
+    def stats(self) -> HeapStats:
+        """Return where the memory is and what the collector has done."""
+        return HeapStats(**self._counters())
+
+    # --- pace -------------------------------------------------------------------------------
+
+    @property
+    def gc_percent(self) -> int | None:
+        """Growth over what was live that begins a collection; None: none begins by itself."""
+        return None if self._pace[0] < 0 else self._pace[0]
+
+    @gc_percent.setter
+    def gc_percent(self, percent: int | None) -> None:
+        self._pace = (-1 if percent is None else percent, self._pace[1])
+        self._set_pace(*self._pace)
+
+    @property
+    def limit(self) -> int:
+        """Bytes beyond which allocation raises MemoryError; 0: none."""
+        return self._pace[1]
+
+    @limit.setter
+    def limit(self, limit: int | str) -> None:
+        self._pace = (self._pace[0], parse_size(limit) if isinstance(limit, str) else limit)
+        self._set_pace(*self._pace)
+
+    def __repr__(self) -> str:
+        """Say how large it is."""
+        stats = self.stats()
+        return f"<Heap: {stats.heap_bytes} bytes in records of {len(self._classes)} classes>"

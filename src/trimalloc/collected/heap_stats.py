@@ -1,0 +1,36 @@
+"""What a collected heap says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HeapStats:
+    """Where a heap's memory is and what its collector has done. Asking stops nothing."""
+
+    heap_bytes: int
+    """In records: what the last collection left, and what was allocated since."""
+    goal_bytes: int
+    """At this size the next collection is to have ended."""
+    allocated_bytes: int
+    """Ever."""
+    span_bytes: int
+    """Pages that hold records, free slots included."""
+    batch_bytes: int
+    """Pages that hold the references of batches."""
+    free_resident_bytes: int
+    free_released_bytes: int
+    metadata_bytes: int
+    peak_resident_bytes: int
+    cycles: int
+    """Collections that have ended."""
+    marked_records: int
+    """Records with references that the last one scanned."""
+    mark_ns: int
+    sweep_ns: int
+    longest_stop_ns: int
+    """How long a thread that calls into the heap may have had to wait for the collector."""
+    total_stop_ns: int
+    limit_bytes: int
+    processors: int

@@ -1,0 +1,341 @@
+#include "engine/frontends/collected/collected_heap.h"
+
+#include <cstring>
+#include <set>
+#include <vector>
+
+#include "tests/engine/support/collected.h"
+#include "tests/support/cases.h"
+
+namespace tri::testing {
+namespace {
+
+using collected::RootArray;
+
+CASE(RecordsLieSideBySideAndAreZeroed) {
+  SmallCollected f;
+  Access access(*f.heap);
+  const Reference first = f.make(access);
+  CHECK(first != kNone);
+  for (Reference i = 1; i < 512; ++i) CHECK_EQ(f.make(access), first + i);
+}
+
+CASE(WhatNoRootReachesIsGoneAfterACollection) {
+  SmallCollected f;
+  RootId root;
+  {
+    Access access(*f.heap);
+    const Reference kept = f.make(access, 1);
+    root = f.heap->add_root(access, kept);
+    const Reference child = f.make(access, 2);
+    f.heap->store(access, &f.at(kept).left, child);
+    f.heap->store(access, &f.at(child).left, kept);  // a cycle
+    f.make(access, 3);
+  }
+  CHECK_EQ(f.live_records(), 3u);
+  f.heap->collect();
+  f.heap->verify();
+  CHECK_EQ(f.live_records(), 2u);
+  {
+    Access access(*f.heap);
+    f.heap->remove_root(access, root);
+  }
+  f.heap->collect();
+  CHECK_EQ(f.live_records(), 0u);
+  CHECK_EQ(f.heap->space().page_heap.counters().small_in_use, 0u);
+}
+
+CASE(FreedSlotsAreUsedAgainInOrder) {
+  SmallCollected f;
+  std::vector<Reference> made;
+  {
+    Access access(*f.heap);
+    for (int i = 0; i < 2048; ++i) {
+      made.push_back(f.make(access, i));
+      if (i % 3 == 0) f.heap->add_root(access, made.back());
+    }
+  }
+  f.heap->collect();
+  CHECK_EQ(f.live_records(), 683u);
+  Access access(*f.heap);
+  Reference last = kNone;
+  std::set<Reference> again;
+  for (int i = 0; i < 2048 - 683; ++i) {
+    const Reference record = f.make(access);
+    CHECK(again.insert(record).second);
+    CHECK(record <= made.back());
+    CHECK_EQ((record - made.front()) % 3 == 0, false);
+    if (collected::page_of(record) == collected::page_of(last)) CHECK_LT(last, record);
+    last = record;
+  }
+}
+
+CASE(ATypeHasSlotsOfItsOwnSize) {
+  for (uint32_t bytes : {1u, 16u, 17u, 40u, 48u, 100u, 500u, 1000u, 3000u, 8192u, 9000u, 100000u}) {
+    SmallCollected f;
+    const RecordType* type = f.heap->add_type(layout_of(bytes, bytes >= 16 ? 2 : 0));
+    const uint32_t slot = collected::granules_for(bytes);
+    std::vector<Reference> made;
+    {
+      Access access(*f.heap);
+      for (int i = 0; i < 40; ++i) {
+        made.push_back(f.heap->allocate(access, *type));
+        CHECK(made.back() != kNone);
+        CHECK_EQ(f.heap->kind_of(made.back()), type->kind);
+        std::memset(f.heap->address_of(made.back()) + (bytes >= 16 ? 8 : 0), 7,
+                    bytes - (bytes >= 16 ? 8 : 0));
+        f.heap->add_root(access, made.back());
+      }
+    }
+    for (size_t i = 1; i < made.size(); ++i) CHECK_GE(made[i] - made[i - 1], slot);
+    f.heap->collect();
+    f.heap->verify();
+    CHECK_EQ(f.live_records(), 40u);
+  }
+}
+
+CASE(ArraysHoldWhatTheyReferTo) {
+  SmallCollected f;
+  for (uint32_t length : {0u, 1u, 5u, 500u, 2045u, 2046u, 2047u, 5000u, 300000u}) {
+    RootId root;
+    {
+      Access access(*f.heap);
+      const Reference array = f.heap->allocate_array(access, true, length, sizeof(Reference), 9);
+      root = f.heap->add_root(access, array);
+      auto* header = reinterpret_cast<collected::ArrayHeader*>(f.heap->address_of(array));
+      CHECK_EQ(header->length, length);
+      CHECK_EQ(header->element, 9u);
+      for (uint32_t i = 0; i < length; ++i) {
+        f.heap->store(access, elements_of(header) + i, f.make(access, i));
+      }
+    }
+    f.heap->collect();
+    f.heap->verify();
+    CHECK_EQ(f.live_records(), 1u + length);
+    {
+      Access access(*f.heap);
+      f.heap->remove_root(access, root);
+    }
+    f.heap->collect();
+    CHECK_EQ(f.live_records(), 0u);
+  }
+}
+
+CASE(AnArrayOfRootsIsOneRoot) {
+  SmallCollected f;
+  {
+    Access access(*f.heap);
+    RootArray* array = f.heap->add_root_array(access, 10000);
+    for (size_t i = 0; i < 10000; ++i) {
+      f.heap->set_root(access, array->slots + i, f.make(access, static_cast<int64_t>(i)));
+    }
+    f.heap->collect(access);
+    for (size_t i = 0; i < 10000; ++i) CHECK_EQ(f.at(array->slots[i]).value, static_cast<int>(i));
+    f.heap->remove_root_array(access, array);
+  }
+  f.heap->verify();
+  f.heap->collect();
+  CHECK_EQ(f.live_records(), 0u);
+}
+
+CASE(AStackOfRootsHoldsWhatIsOnIt) {
+  SmallCollected f;
+  f.heap->set_collect_always(true);
+  Access access(*f.heap);
+  RootArray* stack = f.heap->add_root_stack(access, 100);
+  for (size_t i = 0; i < 100; ++i) {
+    stack->slots[i] = f.make(access, static_cast<int64_t>(i));
+    stack->count.store(i + 1);
+    for (int garbage = 0; garbage < 300; ++garbage) f.make(access, -1);
+  }
+  for (size_t i = 0; i < 100; ++i) CHECK_EQ(f.at(stack->slots[i]).value, static_cast<int>(i));
+  CHECK_GE(f.heap->counters().cycles, 10u);
+}
+
+CASE(FreedByHandARecordIsGoneAtOnce) {
+  HeapOptions options = small_heap();
+  options.checked = false;
+  SmallCollected f(options);
+  {
+    Access access(*f.heap);
+    std::vector<Reference> made;
+    for (int i = 0; i < 1024; ++i) made.push_back(f.make(access, i));
+    for (const Reference record : made) CHECK(f.heap->free_record(access, record));
+    CHECK(!f.heap->free_record(access, made[5]));
+    CHECK(!f.heap->is_live(made[5]));
+  }
+  f.heap->verify();
+  CHECK_EQ(f.live_records(), 0u);
+}
+
+CASE(ADanglingReferenceLeadsNowhere) {
+  HeapOptions options = small_heap();
+  options.checked = false;
+  SmallCollected f(options);
+  {
+    Access access(*f.heap);
+    const Reference kept = f.make(access);
+    f.heap->add_root(access, kept);
+    for (int i = 0; i < 600; ++i) {
+      const Reference gone = f.make(access);
+      f.heap->store(access, &f.at(kept).left, gone);
+      f.heap->store(access, &f.at(gone).left, f.make(access));
+      CHECK(f.heap->free_record(access, gone));
+    }
+  }
+  f.heap->collect();
+  CHECK_EQ(f.live_records(), 1u);
+  f.heap->collect();
+  CHECK_EQ(f.live_records(), 1u);
+}
+
+CASE(AReferenceToAFreePageIsNotMarked) {
+  SmallCollected f;
+  {
+    Access access(*f.heap);
+    const Reference record = f.make(access);
+    f.heap->add_root(access, record);
+    CHECK(f.heap->free_record(access, record));
+  }
+  f.heap->verify();  // which gives the page back
+  for (int i = 0; i < 2; ++i) {
+    f.heap->collect();
+    f.heap->verify();
+  }
+  CHECK_EQ(f.live_records(), 0u);
+}
+
+CASE(SpansWithoutRecordsGoBackToThePageHeap) {
+  SmallCollected f;
+  std::vector<RootId> roots;
+  {
+    Access access(*f.heap);
+    for (int i = 0; i < 100000; ++i) roots.push_back(f.heap->add_root(access, f.make(access)));
+  }
+  const Pages before = f.heap->space().page_heap.counters().small_in_use;
+  CHECK_GE(before, 195u);
+  {
+    Access access(*f.heap);
+    for (size_t i = 1000; i < roots.size(); ++i) f.heap->remove_root(access, roots[i]);
+  }
+  f.heap->collect();
+  CHECK_LE(f.heap->space().page_heap.counters().small_in_use, 2u);
+}
+
+CASE(ARootSlotIsUsedAgain) {
+  SmallCollected f;
+  Access access(*f.heap);
+  const Reference record = f.make(access);
+  std::set<RootId> seen;
+  for (int i = 0; i < 10000; ++i) {
+    const RootId root = f.heap->add_root(access, record);
+    seen.insert(root);
+    f.heap->remove_root(access, root);
+  }
+  CHECK_EQ(seen.size(), 1u);
+  std::vector<RootId> many;
+  for (int i = 0; i < 10000; ++i) many.push_back(f.heap->add_root(access, record));
+  CHECK_EQ(std::set<RootId>(many.begin(), many.end()).size(), 10000u);
+  for (const RootId root : many) f.heap->remove_root(access, root);
+}
+
+CASE(CollectionsBeginByThemselvesAndKeepTheHeapSmall) {
+  HeapOptions options = small_heap();
+  options.concurrent = true;
+  SmallCollected f(options);
+  {
+    Access access(*f.heap);
+    for (int i = 0; i < 5000000; ++i) f.heap->allocate(access, *f.node);
+  }
+  // 80 MB of garbage. The thread may lag behind on a busy machine, but not for ever.
+  CHECK_GE(f.heap->counters().cycles, 2u);
+  CHECK_LE(f.heap->space().page_heap.counters().peak_resident, 6000u);
+}
+
+CASE(AtTheLimitAllocationFailsAfterCollecting) {
+  HeapOptions options = small_heap();
+  options.limit_bytes = 8 * tunable::kMiB;
+  SmallCollected f(options);
+  Access access(*f.heap);
+  // Garbage does not count.
+  for (int i = 0; i < 4000000; ++i) CHECK(f.heap->allocate(access, *f.node) != kNone);
+  std::vector<RootId> roots;
+  for (;;) {
+    const Reference record = f.heap->allocate(access, *f.node);
+    if (record == kNone) break;
+    roots.push_back(f.heap->add_root(access, record));
+  }
+  CHECK_GE(roots.size(), 400000u);
+  const uint64_t cycles_before = f.heap->counters().cycles;
+  for (int i = 0; i < 1000; ++i) CHECK_EQ(f.heap->allocate(access, *f.node), kNone);
+  for (const RootId root : roots) f.heap->remove_root(access, root);
+  CHECK_LE(f.heap->counters().cycles, cycles_before + 2);
+  f.heap->collect(access);
+  CHECK(f.heap->allocate(access, *f.node) != kNone);
+}
+
+CASE(FrozenRecordsStayAndAreNotMarked) {
+  SmallCollected f;
+  Reference frozen;
+  {
+    Access access(*f.heap);
+    Reference next = kNone;
+    for (int i = 0; i < 10000; ++i) {
+      const Reference record = f.make(access, i);
+      f.heap->store(access, &f.at(record).left, next);
+      next = record;
+    }
+    f.heap->add_root(access, next);
+    frozen = next;
+  }
+  CHECK(f.heap->freeze());
+  {
+    Access access(*f.heap);
+    const Reference fresh = f.make(access, -5);
+    f.heap->store(access, &f.at(frozen).right, fresh);
+    f.make(access, -6);
+  }
+  f.heap->collect();
+  f.heap->verify();
+  CHECK_EQ(f.live_records(), 10001u);
+  CHECK_EQ(f.at(f.at(frozen).right).value, -5);
+  CHECK_LE(f.heap->counters().marked_records, 1u);
+  {
+    Access access(*f.heap);
+    f.heap->store(access, &f.at(frozen).right, kNone);
+  }
+  f.heap->collect();
+  CHECK_EQ(f.live_records(), 10000u);
+}
+
+CASE(TypesRunOut) {
+  SmallCollected f;
+  unsigned count = 1;
+  while (f.heap->add_type(layout_of(16, 0)) != nullptr) ++count;
+  CHECK_EQ(count, collected::kMaxRecordTypes);
+  Access access(*f.heap);
+  f.make(access);
+}
+
+CASE(EveryRefusalOfTheSystemLeavesTheHeapWhole) {
+  for (uint64_t failing = 1;; ++failing) {
+    FakeOs os;
+    os.fail_call(failing);
+    CollectedHeap* heap = CollectedHeap::create(os.table(), small_heap());
+    if (heap == nullptr) continue;
+    const RecordType* node = heap->add_type(node_layout());
+    if (node != nullptr) {
+      Access access(*heap);
+      for (int i = 0; i < 300000; ++i) heap->allocate(access, *node);
+      heap->allocate_array(access, true, 100000, 4, 0);
+    }
+    heap->verify();
+    heap->collect();
+    heap->verify();
+    heap->destroy();
+    if (os.fallible_calls() < failing) break;
+  }
+}
+
+}  // namespace
+}  // namespace tri::testing

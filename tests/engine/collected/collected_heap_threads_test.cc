@@ -1,0 +1,182 @@
+// Threads that change a graph while others mark it.
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "tests/engine/support/collected.h"
+#include "tests/engine/support/random.h"
+#include "tests/support/cases.h"
+
+namespace tri::testing {
+namespace {
+
+HeapOptions shared_heap() {
+  HeapOptions options = small_heap();
+  options.processors = 3;
+  options.concurrent = true;
+  return options;
+}
+
+// Moves subtrees about in a tree that only this thread changes: every node stays reachable through
+// all moves, and the values say so.
+void reshape(SmallCollected& f, uint64_t seed, int rounds) {
+  Random random(seed);
+  constexpr int64_t kNodes = 500;
+  RootId root;
+  {
+    Access access(*f.heap);
+    // A list of nodes by `left`; `right` of each may refer to any other.
+    Reference next = kNone;
+    root = f.heap->add_root(access, kNone);
+    for (int64_t i = kNodes; i-- != 0;) {
+      const Reference record = f.make(access, i);
+      f.heap->store(access, &f.at(record).left, next);
+      f.heap->set_root(access, f.heap->roots().slot(root), record);
+      next = record;
+    }
+  }
+  for (int round = 0; round < rounds; ++round) {
+    Access access(*f.heap);
+    Reference* const head = f.heap->roots().slot(root);
+    // Takes a node out of the list and puts it to the front, so that a marker that has passed the
+    // front and not yet reached the node meets it nowhere else.
+    Reference before = *head;
+    for (uint32_t skip = random.below(kNodes - 2); skip != 0; --skip) before = f.at(before).left;
+    const Reference moved = f.at(before).left;
+    f.heap->store(access, &f.at(before).left, f.at(moved).left);
+    f.heap->store(access, &f.at(moved).left, *head);
+    f.heap->set_root(access, head, moved);
+    // Garbage, and a fresh node in place of an old one.
+    for (int i = 0; i < 20; ++i) f.make(access, -1);
+    const Reference fresh = f.make(access, f.at(moved).value);
+    f.heap->store(access, &f.at(fresh).left, f.at(moved).left);
+    f.heap->set_root(access, head, fresh);
+  }
+  Access access(*f.heap);
+  std::vector<bool> seen(kNodes);
+  int64_t count = 0;
+  for (Reference at = *f.heap->roots().slot(root); at != kNone; at = f.at(at).left) {
+    CHECK(f.heap->is_live(at));
+    const auto value = static_cast<size_t>(f.at(at).value);
+    CHECK_LT(value, seen.size());
+    CHECK(!seen[value]);
+    seen[value] = true;
+    ++count;
+  }
+  CHECK_EQ(count, kNodes);
+  f.heap->remove_root(access, root);
+}
+
+CASE(NothingReachableIsLostWhileThreadsMoveItAbout) {
+  SmallCollected f(shared_heap());
+  const uint64_t seed = seed_of_this_run();
+  std::atomic<bool> done{false};
+  std::thread collector([&] {
+    while (!done.load()) f.heap->collect();
+  });
+  std::vector<std::thread> threads;
+  for (uint64_t i = 0; i < 4; ++i) threads.emplace_back([&, i] { reshape(f, seed + i, 2000); });
+  for (std::thread& thread : threads) thread.join();
+  done = true;
+  collector.join();
+  f.heap->collect();
+  f.heap->verify();
+  CHECK_EQ(f.live_records(), 0u);
+}
+
+CASE(ManyThreadsShareFewProcessors) {
+  SmallCollected f(shared_heap());
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 40; ++i) {
+    threads.emplace_back([&, i] {
+      for (int round = 0; round < 50; ++round) {
+        Access access(*f.heap);
+        const RootId root = f.heap->add_root(access, f.make(access, i));
+        for (int garbage = 0; garbage < 200; ++garbage) f.make(access, -1);
+        CHECK_EQ(f.at(*f.heap->roots().slot(root)).value, i);
+        f.heap->remove_root(access, root);
+      }
+    });
+  }
+  for (int i = 0; i < 10; ++i) f.heap->verify();
+  for (std::thread& thread : threads) thread.join();
+  f.heap->collect();
+  CHECK_EQ(f.live_records(), 0u);
+}
+
+CASE(RecordsAreFreedByHandWhileOthersMark) {
+  HeapOptions options = shared_heap();
+  options.checked = false;
+  SmallCollected f(options);
+  std::atomic<bool> done{false};
+  std::thread collector([&] {
+    while (!done.load()) f.heap->collect();
+  });
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 300; ++round) {
+        Access access(*f.heap);
+        const RootId root = f.heap->add_root(access, f.make(access, 1));
+        const Reference top = *f.heap->roots().slot(root);
+        std::vector<Reference> made;
+        for (int j = 0; j < 100; ++j) {
+          made.push_back(f.make(access, j));
+          f.heap->store(access, &f.at(made.back()).left, f.at(top).left);
+          f.heap->store(access, &f.at(top).left, made.back());
+        }
+        f.heap->store(access, &f.at(top).left, kNone);
+        for (const Reference record : made) CHECK(f.heap->free_record(access, record));
+        f.heap->remove_root(access, root);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  done = true;
+  collector.join();
+  f.heap->collect();
+  f.heap->verify();
+  CHECK_EQ(f.live_records(), 0u);
+}
+
+CASE(AForkInTheMiddleOfACycleLeavesBothHeapsWhole) {
+  SmallCollected f(shared_heap());
+  std::atomic<bool> done{false};
+  RootId root;
+  {
+    Access access(*f.heap);
+    root = f.heap->add_root(access, f.make(access, 42));
+    Reference at = *f.heap->roots().slot(root);
+    for (int i = 0; i < 100000; ++i) {
+      const Reference next = f.make(access, i);
+      f.heap->store(access, &f.at(at).left, next);
+      at = next;
+    }
+  }
+  std::thread collector([&] {
+    while (!done.load()) f.heap->collect();
+  });
+  for (int i = 0; i < 20; ++i) {
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+      f.heap->verify();
+      f.heap->collect();
+      f.heap->verify();
+      Access access(*f.heap);
+      CHECK_EQ(f.at(*f.heap->roots().slot(root)).value, 42);
+      for (int j = 0; j < 100000; ++j) f.make(access, j);
+      _exit(0);
+    }
+    int status = 0;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+  }
+  done = true;
+  collector.join();
+  f.heap->verify();
+  CHECK_EQ(f.live_records(), 100001u);
+}
+
+}  // namespace
+}  // namespace tri::testing

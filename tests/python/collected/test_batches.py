@@ -1,0 +1,134 @@
+"""Batches and blocks: columns in and out, selection, walking memory."""
+
+from __future__ import annotations
+
+import numpy
+import pytest
+
+from .shapes import graph_classes
+
+
+def test_columns_go_in_and_out() -> None:
+    g = graph_classes()
+    many = g.Vertex.batch(1000)
+    assert len(many) == 1000
+    many.id = numpy.arange(1000)
+    many.score = 0.5
+    assert many.id.tolist() == list(range(1000))
+    assert many.id.dtype == numpy.int64
+    assert set(many.score.tolist()) == {0.5}
+    assert many[17].id == 17
+    assert many[-1].id == 999
+    many[3].id = -3
+    assert many.id[3] == -3
+    assert [one.id for one in many[:5]] == [0, 1, 2, -3, 4]
+
+
+def test_a_batch_is_one_root_for_its_records() -> None:
+    g = graph_classes()
+    many = g.Vertex.batch(10000)
+    many.id = numpy.arange(10000)
+    part = many[::100]
+    many_edges = g.Edge.batch(100)
+    many_edges.to = part
+    del many, part
+    g.heap.collect()
+    g.heap.verify()
+    assert many_edges.to.id.tolist() == list(range(0, 10000, 100))
+    assert g.heap.stats().heap_bytes == 100 * 32 + 100 * 16
+    del many_edges
+    g.heap.collect()
+    assert g.heap.stats().heap_bytes == 0
+
+
+def test_masks_and_positions_select() -> None:
+    g = graph_classes()
+    many = g.Vertex.batch(10)
+    many.id = numpy.arange(10)
+    assert many[many.id % 2 == 0].id.tolist() == [0, 2, 4, 6, 8]
+    assert many[[3, 3, -1]].id.tolist() == [3, 3, 9]
+    with pytest.raises(IndexError, match="out of range"):
+        many[[10]]
+    with pytest.raises(IndexError, match="mask of 3"):
+        many[numpy.array([True, False, True])]
+    with pytest.raises(IndexError):
+        many[10]
+
+
+def test_references_that_are_none_stay_none() -> None:
+    g = graph_classes()
+    many = g.Vertex.batch(3)
+    many[1].edges = g.Edge()
+    edges = many.edges
+    assert [one is None for one in edges] == [True, False, True]
+    edges.to = many[0]
+    assert many[1].edges.to == many[0]
+    many.edges = None
+    assert [one.edges for one in many] == [None, None, None]
+
+
+def test_a_column_refuses_what_a_field_would() -> None:
+    g = graph_classes()
+    many = g.Vertex.batch(3)
+    with pytest.raises(TypeError, match="whole numbers"):
+        many.id = numpy.array([0.5, 1, 2])
+    with pytest.raises(ValueError, match="3 records"):
+        many.id = numpy.arange(4)
+    with pytest.raises(OverflowError, match="does not fit"):
+        many.id = numpy.array([1 << 63, 0, 0], dtype=numpy.uint64)
+    with pytest.raises(TypeError, match="does not take records"):
+        many.edges = many
+    with pytest.raises(AttributeError, match="no field 'nope'"):
+        many.nope  # noqa: B018
+    with pytest.raises(ValueError, match="no negative length"):
+        g.Vertex.batch(-1)
+    assert len(g.Vertex.batch(0)) == 0
+
+
+def test_a_column_of_freed_records_is_an_error() -> None:
+    g = graph_classes()
+    many = g.Vertex.batch(5)
+    g.heap.free(many[2])
+    with pytest.raises(ReferenceError, match="index 2"):
+        many.id  # noqa: B018
+    assert many[2] is None
+
+
+def test_a_scan_shows_every_record_once() -> None:
+    g = graph_classes()
+    many = g.Vertex.batch(5000)
+    many.id = numpy.arange(5000)
+    one = g.Vertex(id=-1)
+    found = numpy.concatenate([block["id"][block.live] for block in g.heap.scan(g.Vertex)])
+    assert sorted(found.tolist()) == [-1, *range(5000)]
+    assert one.id == -1
+    assert [len(b) for b in g.heap.scan(g.Place)] == []
+
+
+def test_a_block_keeps_its_memory() -> None:
+    g = graph_classes()
+    many = g.Vertex.batch(5000)
+    many.id = numpy.arange(5000)
+    blocks = list(g.heap.scan(g.Vertex, write=True))
+    ids = [block["id"] for block in blocks]
+    del many
+    g.heap.collect()
+    assert not any(block.live.any() for block in blocks)
+    fresh = g.Vertex.batch(5000)
+    assert sum(int(column.sum()) for column in ids) == sum(range(5000))
+    ids[0][:] = 7
+    del blocks, ids
+    assert fresh.id.tolist() == [0] * 5000
+    g.heap.collect()
+    g.heap.verify()
+
+
+def test_a_scan_is_read_only_unless_asked() -> None:
+    g = graph_classes()
+    kept = g.Vertex(id=1)
+    (block,) = g.heap.scan(g.Vertex)
+    with pytest.raises(ValueError, match="read-only"):
+        block["id"][0] = 5
+    (block,) = g.heap.scan(g.Vertex, write=True)
+    block["id"][block.live] += 1
+    assert kept.id == 2

@@ -1,0 +1,269 @@
+"""Record classes and handles: fields, references, identity, errors."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import weakref
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trimalloc
+
+from .shapes import graph_classes
+
+
+@pytest.mark.parametrize(
+    ("kind", "least", "most"),
+    [(f"int{b}", -(1 << (b - 1)), (1 << (b - 1)) - 1) for b in (8, 16, 32, 64)]
+    + [(f"uint{b}", 0, (1 << b) - 1) for b in (8, 16, 32, 64)],
+)
+def test_whole_numbers_keep_their_range(kind: str, least: int, most: int) -> None:
+    heap = trimalloc.Heap()
+
+    class Number:
+        __annotations__ = {"before": "int8", "value": kind, "after": "int8"}
+
+    names = {kind: getattr(trimalloc, kind), "int8": trimalloc.int8}
+    globals().update(names)
+    record = heap.record(Number)(before=-1, after=-1)  # type: ignore[call-arg]
+    for value in (least, most, 0, 1):
+        record.value = value
+        assert record.value == value
+        assert (record.before, record.after) == (-1, -1)
+    for value in (least - 1, most + 1, 1 << 70):
+        with pytest.raises(OverflowError, match="does not fit"):
+            record.value = value
+    with pytest.raises(TypeError):
+        record.value = 1.5
+    assert record.value == 1
+
+
+def test_every_kind_of_field_reads_what_was_written() -> None:
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class All:
+        flag: trimalloc.bool_
+        half: trimalloc.float16
+        single: trimalloc.float32
+        double: trimalloc.float64
+        small: trimalloc.complex64
+        large: trimalloc.complex128
+        fixed: trimalloc.Array[trimalloc.int16, 3]  # type: ignore[valid-type]
+        text: trimalloc.Str
+        data: trimalloc.Bytes
+        numbers: trimalloc.Vec[trimalloc.float64]
+        perhaps: trimalloc.int32 | None
+        others: trimalloc.Vec[All]  # type: ignore[name-defined]
+
+    one = All()
+    assert (one.flag, one.half, one.small, one.text, one.perhaps) == (False, 0, 0, None, None)
+    assert list(one.fixed) == [0, 0, 0]
+    one.flag, one.half, one.single, one.double = True, 0.5, 0.25, 0.1
+    one.small, one.large = 1 + 2j, 3 - 4j
+    one.fixed = [1, -2, 3]
+    one.text, one.data = "Bäume", b"\0\1"
+    one.numbers = [1.5, 2.5]
+    one.perhaps = 7
+    one.others = [one, None, All(double=2)]
+    assert (one.flag, one.half, one.single, one.double) == (True, 0.5, 0.25, 0.1)
+    assert (one.small, one.large) == (1 + 2j, 3 - 4j)
+    assert list(one.fixed) == [1, -2, 3]
+    assert (one.text, one.data) == ("Bäume", b"\0\1")
+    assert one.numbers.tolist() == [1.5, 2.5]
+    assert one.perhaps == 7
+    assert one.others[0] == one
+    assert one.others[1] is None
+    assert one.others[2].double == 2
+    one.perhaps = None
+    assert one.perhaps is None
+    with pytest.raises(ValueError, match="takes 3 elements, not 2"):
+        one.fixed = [1, 2]
+    with pytest.raises(TypeError, match="takes str"):
+        one.text = b"bytes"
+    with pytest.raises(OverflowError):
+        one.single = 1e300
+    heap.verify()
+
+
+@given(st.binary(max_size=20000), st.text(max_size=3000))
+def test_bytes_and_text_come_back(data: bytes, text: str) -> None:
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Note:
+        data: trimalloc.Bytes | None
+        text: trimalloc.Str | None
+
+    note = Note(data=data)
+    try:
+        note.text = text
+    except UnicodeEncodeError:
+        text = ""  # a lone surrogate has no UTF-8
+        note.text = text
+    heap.collect()
+    assert (note.data, note.text) == (data, text)
+
+
+def test_cycles_are_collected_and_what_a_handle_reaches_is_not() -> None:
+    g = graph_classes()
+    one = g.Vertex(id=1)
+    one.edges = g.Edge(to=one)
+    for i in range(1000):
+        other = g.Vertex(id=i)
+        other.edges = g.Edge(to=other)
+    del other
+    g.heap.collect()
+    assert g.heap.stats().heap_bytes == 32 + 16
+    assert one.edges.to == one
+    assert one.edges.to.id == 1
+
+
+def test_handles_of_one_record_are_equal_and_hash_alike() -> None:
+    g = graph_classes()
+    one, other = g.Vertex(id=1), g.Vertex(id=1)
+    edge = g.Edge(to=one)
+    assert edge.to == one
+    assert edge.to is not one
+    assert {edge.to, one, other} == {one, other}
+    assert one != other
+    assert one != 1
+
+
+def test_a_record_class_keeps_its_methods_and_names() -> None:
+    g = graph_classes()
+    assert g.Vertex(21).doubled() == 42
+    assert g.Vertex.__name__ == "Vertex"
+    assert g.Vertex.__module__ == __name__.replace("test_records", "shapes")
+    assert repr(g.Vertex(id=3, name=b"x")) == "Vertex(id=3, score=0.0, name=b'x', edges=None)"
+    match g.Vertex(5, 0.5):
+        case g.Vertex(identity, score):
+            assert (identity, score) == (5, 0.5)
+
+
+def test_a_derived_class_has_the_fields_of_its_base_first() -> None:
+    g = graph_classes()
+    place = g.Place(id=4, latitude=52.5)
+    place.twin = place
+    edge = g.Edge(to=place)
+    g.heap.collect()
+    assert isinstance(edge.to, g.Vertex)
+    assert type(edge.to) is g.Place
+    assert (edge.to.id, edge.to.latitude, edge.to.twin == place) == (4, 52.5, True)
+    with pytest.raises(TypeError, match="takes Vertex"):
+        edge.to = g.Edge()
+
+
+def test_a_copy_is_a_record_of_its_own() -> None:
+    g = graph_classes()
+    one = g.Place(id=4, name=b"n", latitude=1.5)
+    one.twin = one
+    other = copy.copy(one)
+    assert other != one
+    assert (other.id, other.name, other.latitude, other.twin == one) == (4, b"n", 1.5, True)
+    other.id = 5
+    assert one.id == 4
+
+
+def test_defaults_are_those_of_the_class_body() -> None:
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Setting:
+        weight: trimalloc.float64 = 0.5
+        name: trimalloc.Str = "none"
+        count: int = 3
+
+    assert repr(Setting()) == "Setting(weight=0.5, name='none', count=3)"
+    assert Setting(count=0).count == 0
+
+
+def test_misuse_says_what_to_do() -> None:
+    g, other = graph_classes(), graph_classes()
+    vertex = g.Vertex()
+    with pytest.raises(TypeError, match="no field 'nope'"):
+        g.Vertex(nope=1)
+    with pytest.raises(TypeError, match="5 values were given"):
+        g.Vertex(1, 2, b"", None, 5)
+    with pytest.raises(TypeError, match="'id' twice"):
+        g.Vertex(1, id=1)
+    with pytest.raises(AttributeError):
+        vertex.nope = 1
+    with pytest.raises(AttributeError, match="cannot be deleted"):
+        del vertex.id
+    with pytest.raises(ValueError, match="another heap"):
+        vertex.edges = other.Edge()
+
+    class Plain(g.Vertex):  # type: ignore[misc, name-defined]
+        pass
+
+    with pytest.raises(TypeError, match=r"declare Plain with @heap\.record"):
+        Plain()
+    with pytest.raises(TypeError, match="nothing that a record can hold"):
+
+        @g.heap.record
+        class Wrong:
+            items: list[int]
+
+    with pytest.raises(TypeError):
+        g.Vertex.__new__(g.Vertex)
+    g.heap.verify()
+
+
+def test_a_freed_record_is_gone_for_every_handle() -> None:
+    g = graph_classes(checked=True)
+    one = g.Vertex(id=1)
+    edge = g.Edge(to=one)
+    again = edge.to
+    g.heap.free(one)
+    for handle in (one, again):
+        with pytest.raises(ReferenceError, match="freed"):
+            handle.id  # noqa: B018
+        with pytest.raises(ReferenceError, match="freed"):
+            handle.id = 2
+        assert repr(handle) == "<Vertex, freed>"
+    assert edge.to is None
+    with pytest.raises(ReferenceError):
+        g.heap.free(again)
+    with pytest.raises(ReferenceError):
+        edge.to = again
+    g.heap.collect()
+    g.heap.verify()
+
+
+def test_handles_are_invisible_to_pythons_collector() -> None:
+    g = graph_classes()
+    vertex = g.Vertex()
+    assert not gc.is_tracked(vertex)
+
+
+def test_a_heap_goes_with_the_last_of_its_handles() -> None:
+    g = graph_classes()
+    vertex = g.Vertex(id=9)
+    heap = weakref.ref(g.heap)
+    del g
+    gc.collect()
+    assert vertex.id == 9
+    assert heap() is not None
+    del vertex
+    gc.collect()
+    assert heap() is None
+
+
+def test_a_limit_is_a_memory_error_and_leaves_the_heap_usable() -> None:
+    g = graph_classes(limit="4M")
+    kept = []
+    with pytest.raises(MemoryError, match="limit of 4194304 bytes"):
+        while True:
+            kept.append(g.Vertex())
+    with pytest.raises(MemoryError):
+        g.Vertex.batch(1_000_000)
+    g.heap.verify()
+    kept.clear()
+    g.heap.collect()
+    assert g.Vertex(id=1).id == 1
+    g.heap.limit = 0
+    assert len(g.Vertex.batch(1_000_000)) == 1_000_000
