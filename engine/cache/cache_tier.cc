@@ -29,6 +29,11 @@ uint32_t bin_limit(const ThreadCache& cache, SizeClass size_class) {
 constexpr uint32_t first_fetch(SizeClass size_class) {
   return std::clamp(2048u / kClasses[size_class].object_bytes, 1u, 8u);
 }
+// What one slow call may move to or from another thread, and frees alone let a bin hold.
+uint32_t batches_at_once(const ThreadCache& cache) {
+  return cache.pace == ThreadCache::Pace::kHigh ? tunable::kMaxBatches : tunable::kBatches;
+}
+
 // Whether the class may have a bin: larger objects have to come and go a few times first, or every
 // size that a program asks for once, at its start say, would keep a span of its own.
 bool earns_bin(const Bin& bin, SizeClass size_class) {
@@ -123,9 +128,13 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   counters_[size_class].refills.fetch_add(1, std::memory_order_relaxed);
   const uint32_t wanted = std::min<uint32_t>(fetch, bin.max);
   void** const first = bin.slots + 1;
-  if (cache_count() > 1 && transfer_[size_class].take(first, wanted)) {
-    cache.top[size_class] = bin.slots + wanted;
-    return;
+  if (cache_count() > 1) {
+    const uint32_t most =
+        std::max(wanted, std::min(bin.max / 2u, batches_at_once(cache) * g.batch));
+    if (const uint32_t got = transfer_[size_class].take(first, wanted, most)) {
+      cache.top[size_class] = bin.slots + got;
+      return;
+    }
   }
   // Rising addresses from the top down: allocations in a row lie in a row.
   void* objects[kMaxMove];
@@ -134,14 +143,15 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   cache.top[size_class] = bin.slots + got;
 }
 
-// A full bin: grows up to two batches, then gives its older half away, a batch at least. Past that
-// only misses let it grow (refill): a program that drops what it built would fill every bin and
-// take nothing out.
+// A full bin: grows up to a few batches, then gives its older half away, a batch at least. Past
+// that only misses let it grow (refill): a program that drops what it built would fill every bin
+// and take nothing out.
 void CacheTier::make_room(ThreadCache& cache, SizeClass size_class) {
   Bin& bin = cache.bins[size_class];
   ++bin.events;
   if (!earns_bin(bin, size_class)) return;
-  const uint32_t most = std::min(2 * kClasses[size_class].batch, bin_limit(cache, size_class));
+  const uint32_t most =
+      std::min(batches_at_once(cache) * kClasses[size_class].batch, bin_limit(cache, size_class));
   if (bin.max < most) {
     const uint32_t doubled = std::max(bin.max * 2u, first_fetch(size_class));
     if (set_max(cache, size_class, std::min(doubled, most))) return;
@@ -192,14 +202,13 @@ void CacheTier::flush_oldest(ThreadCache& cache, SizeClass size_class, uint32_t 
   cache.top[size_class] = bin.slots + (held - count);
 }
 
-// One tier down, batch by batch.
+// One tier down.
 void CacheTier::give_down(SizeClass size_class, void** objects, uint32_t count) {
   counters_[size_class].flushes.fetch_add(1, std::memory_order_relaxed);
-  const uint32_t batch = kClasses[size_class].batch;
-  while (cache_count() > 1 && count >= batch &&
-         transfer_[size_class].give(objects, batch, page_heap_.arena())) {
-    objects += batch;
-    count -= batch;
+  if (cache_count() > 1) {
+    const uint32_t given = transfer_[size_class].give(objects, count, page_heap_.arena());
+    objects += given;
+    count -= given;
   }
   if (count != 0) give_to_spans(size_class, objects, count);
 }

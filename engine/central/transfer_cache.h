@@ -1,6 +1,6 @@
 // The transfer cache of one size class: objects on their way from one thread's cache to another's,
-// whole batches at a time, without touching a span. It is what makes a producer and a consumer cost
-// one short lock a batch each.
+// a batch or more at a time, without touching a span. It is what makes a producer and a consumer
+// cost one short lock a batch each.
 //
 // A stack of pointers in metadata, made on first use. Lock rank kTransfer.
 #pragma once
@@ -22,29 +22,32 @@ class TransferCache {
   constexpr TransferCache() = default;
   void start(SizeClass size_class) { size_class_ = size_class; }
 
-  // Takes exactly `count` objects, or none. Their order is that in which they were given.
-  bool take(void** objects, uint32_t count) {
-    if (used_.load(std::memory_order_relaxed) < count) return false;
+  // Takes at least `least` objects and at most `most`, or none. Returns how many; their order is
+  // that in which they were given.
+  uint32_t take(void** objects, uint32_t least, uint32_t most) {
+    if (used_.load(std::memory_order_relaxed) < least) return 0;
     const platform::Guard guard(lock_);
     const uint32_t used = used_.load(std::memory_order_relaxed);
-    if (used < count) return false;
+    if (used < least) return 0;
+    const uint32_t count = std::min(used, most);
     std::memcpy(objects, slots_ + used - count, count * sizeof(void*));
     set_used(used - count);
-    return true;
+    return count;
   }
 
-  // Takes all of `count` objects in, or none.
-  bool give(void* const* objects, uint32_t count, Arena& arena) {
+  // Takes in as many of `count` objects as there is room for, the first ones. Returns how many.
+  uint32_t give(void* const* objects, uint32_t count, Arena& arena) {
     const platform::Guard guard(lock_);
     const uint32_t used = used_.load(std::memory_order_relaxed);
-    if (used + count > capacity()) return false;
+    count = std::min(count, capacity() - used);
+    if (count == 0) return 0;
     if (slots_ == nullptr) {
       slots_ = static_cast<void**>(arena.allocate_metadata(capacity() * sizeof(void*)));
-      if (slots_ == nullptr) return false;
+      if (slots_ == nullptr) return 0;
     }
     std::memcpy(slots_ + used, objects, count * sizeof(void*));
     used_.store(used + count, std::memory_order_relaxed);
-    return true;
+    return count;
   }
 
   // The oldest objects that lay unused since the last call, at most `most`; for the scavenger.
@@ -68,7 +71,7 @@ class TransferCache {
   uint32_t capacity() const {
     const ClassGeometry& g = kClasses[size_class_];
     const auto by_bytes = static_cast<uint32_t>(tunable::kTransferMaxBytes / g.object_bytes);
-    return std::max(2 * g.batch, std::min(by_bytes, tunable::kTransferMaxBatches * g.batch));
+    return std::max(2 * g.batch, std::min(by_bytes, tunable::kTransferMaxObjects));
   }
   void set_used(uint32_t used) {
     used_.store(used, std::memory_order_relaxed);

@@ -22,12 +22,14 @@ struct OneTransferCache : SmallHeap {
     for (uint32_t i = 0; i < count; ++i) list[i] = reinterpret_cast<void*>(from + i);
     return list;
   }
-  bool give(uintptr_t from, uint32_t count) {
+  bool give(uintptr_t from, uint32_t count) { return give_some(from, count) == count; }
+  uint32_t give_some(uintptr_t from, uint32_t count) {
     return cache.give(numbers(from, count).data(), count, arena);
   }
-  std::vector<void*> take(uint32_t count) {
-    std::vector<void*> list(count);
-    if (!cache.take(list.data(), count)) list.clear();
+  std::vector<void*> take(uint32_t count) { return take_some(count, count); }
+  std::vector<void*> take_some(uint32_t least, uint32_t most) {
+    std::vector<void*> list(most);
+    list.resize(cache.take(list.data(), least, most));
     return list;
   }
   std::vector<void*> take_unused(uint32_t most, bool everything) {
@@ -46,33 +48,41 @@ CASE(GivesABatchBackInTheOrderItCame) {
   CHECK_EQ(one.cache.used(), 0u);
 }
 
-CASE(TakesAllOrNothing) {
+CASE(FewerThanTheLeastAreNotTaken) {
   OneTransferCache one;
   CHECK(one.give(1000, 10));
-  CHECK(one.take(11).empty());
+  CHECK(one.take_some(11, 20).empty());
   CHECK_EQ(one.cache.used(), 10u);
   CHECK_EQ(one.take(10).size(), 10u);
 }
 
-CASE(GivesAllOrNothing) {
+CASE(WhatIsThereIsTakenUpToTheMost) {
+  OneTransferCache one;
+  CHECK(one.give(1000, 30));
+  CHECK(one.take_some(5, 20) == one.numbers(1010, 20));
+  CHECK(one.take_some(5, 20) == one.numbers(1000, 10));
+}
+
+CASE(TakesInWhatThereIsRoomFor) {
   OneTransferCache one;
   uint32_t given = 0;
-  while (one.give(1 + given, one.batch)) given += one.batch;
-  CHECK_EQ(one.cache.used(), given);
-  CHECK(!one.give(90000, one.batch));
+  while (one.give(1 + given, 100)) given += 100;
+  given = one.cache.used();
+  CHECK_EQ(one.give_some(90000, 100), 0u);
   CHECK_EQ(one.cache.used(), given);
   CHECK(one.take(given) == one.numbers(1, given));
 }
 
-CASE(IsBoundedInBytesAndBatchesButHoldsTwoBatches) {
+CASE(IsBoundedInBytesAndObjectsButHoldsTwoBatches) {
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     OneTransferCache one(static_cast<SizeClass>(i));
-    uint32_t batches = 0;
-    while (one.give(1, one.batch)) ++batches;
-    CHECK_GE(batches, 2u);
-    CHECK_LE(batches, tunable::kTransferMaxBatches);
-    CHECK(batches == 2 ||
-          size_t{batches} * one.batch * kClasses[i].object_bytes <= tunable::kTransferMaxBytes);
+    while (one.give(1, one.batch)) {
+    }
+    const uint32_t held = one.cache.used();
+    CHECK_GE(held, 2 * one.batch);
+    CHECK_LE(held, tunable::kTransferMaxObjects);
+    CHECK(held == 2 * one.batch ||
+          size_t{held} * kClasses[i].object_bytes <= tunable::kTransferMaxBytes);
   }
 }
 
