@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own constant, without the milliseconds of importing typing
 if TYPE_CHECKING:
-    from trimalloc._collected import Record
+    from trimalloc._collected import Record, WeakReference
     from trimalloc._native import __version__
     from trimalloc.collected.batch import Batch
     from trimalloc.collected.blocks import Block
@@ -58,6 +58,7 @@ __all__ = [
     "Stats",
     "Str",
     "Vec",
+    "WeakReference",
     "__version__",
     "bool_",
     "complex64",
@@ -102,6 +103,7 @@ _HOMES = {
     "Stats": "snapshot",
     "Str": "collected.fields",
     "Vec": "collected.fields",
+    "WeakReference": "_collected",
     "__version__": "_native",
     "bool_": "collected.fields",
     "complex128": "collected.fields",

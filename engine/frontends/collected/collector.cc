@@ -253,6 +253,7 @@ bool CollectedHeap::try_finish_marking() {
     const Guard guard(marker_.lock());
     apply_black_blocks();
   }
+  weak_.find_suspects();
   const uint64_t began = now_ns();
   stop_world();
   marker_.lock().acquire();
@@ -278,6 +279,7 @@ void CollectedHeap::finish_marking_stopped() {
     black_ = block;
   }
   apply_black_blocks();
+  weak_.clear_unreached();
   const uint32_t sources = source_count();
   for (uint32_t id = 0; id < sources; ++id) sources_[id].begin_count();
   roots_.free_dropped_arrays();
