@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from trimalloc.explanation import Explanation, explain
     from trimalloc.geometry import SizeClass, size_classes
     from trimalloc.limits import set_memory_limit
-    from trimalloc.location import library_path
+    from trimalloc.location import get_include, heap_library_path, library_path
     from trimalloc.pressure import on_pressure, remove_on_pressure
     from trimalloc.settings import Setting, config
     from trimalloc.snapshot import ClassStats, Stats, stats
@@ -68,6 +68,8 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "get_include",
+    "heap_library_path",
     "int8",
     "int16",
     "int32",
@@ -113,6 +115,8 @@ _HOMES = {
     "float16": "collected.fields",
     "float32": "collected.fields",
     "float64": "collected.fields",
+    "get_include": "location",
+    "heap_library_path": "location",
     "int16": "collected.fields",
     "int32": "collected.fields",
     "int64": "collected.fields",

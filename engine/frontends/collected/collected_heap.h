@@ -78,6 +78,7 @@ class Access {
   Access& operator=(const Access&) = delete;
 
   Processor& processor() const { return *processor_; }
+  CollectedHeap& heap() const { return heap_; }
 
  private:
   friend class CollectedHeap;
@@ -102,9 +103,12 @@ class CollectedHeap {
 
   // --- allocation: zeroed; kNone when there is no memory or the limit is reached --------------
   Reference allocate(Access& access, const RecordType& type) {
-    Run& run = access.processor_->runs[type.source];
+    return allocate(access, type.source);
+  }
+  Reference allocate(Access& access, SourceId type) {
+    Run& run = access.processor_->runs[type];
     const Reference record = run.next;
-    if (__builtin_expect(record == run.end, 0)) return allocate_slow(access, type.source);
+    if (__builtin_expect(record == run.end, 0)) return allocate_slow(access, type);
     run.next = record + run.slot;
     return record;
   }
@@ -123,6 +127,8 @@ class CollectedHeap {
     if (__builtin_expect(has_frozen_, 0)) remember(slot);
     store_reference(slot, value);
   }
+  // Whether a store has more to do than to store. Changes only while the world is stopped.
+  bool stores_are_watched() const { return is_marking() || has_frozen_; }
   // Keeps a record through the cycle that is marking: for references that come from elsewhere than
   // a record or a root, as weak ones do.
   void shade(Access& access, Reference reference);
@@ -175,6 +181,9 @@ class CollectedHeap {
   void poll(Access& access) {
     if (__builtin_expect(stopping_.load(std::memory_order_relaxed) != 0, 0)) yield_slow(access);
   }
+
+  // Not 0 while a poll has something to do.
+  const std::atomic<uint32_t>& stopping() const { return stopping_; }
 
   // A whole cycle, here and now; what is unreachable when it begins is gone when it returns. The
   // caller holds no processor.
