@@ -311,6 +311,7 @@ class CollectedHeap {
   void release_free_pages(uint64_t keep_bytes);
   uint64_t room_to_grow() const;
   void assist();
+  void announce_phase();
   void start_cycle(Access& access);
   void start_cycle_thread();
   void join_cycle_thread();
@@ -332,6 +333,8 @@ class CollectedHeap {
 
   // The futex of those who wait while the world is stopped.
   std::atomic<uint32_t> stopping_{0};
+  // The futex of those who wait at the goal: one more when marking begins or ends.
+  std::atomic<uint32_t> phase_{0};
   // Number of the last collection that has finished marking. Changes while the world is stopped.
   uint16_t collection_ = 0;
   bool has_frozen_ = false;  // the same
