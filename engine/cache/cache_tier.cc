@@ -29,6 +29,12 @@ uint32_t bin_limit(const ThreadCache& cache, SizeClass size_class) {
 constexpr uint32_t first_fetch(SizeClass size_class) {
   return std::clamp(2048u / kClasses[size_class].object_bytes, 1u, 8u);
 }
+// Whether the class may have a bin: larger objects have to come and go a few times first, or every
+// size that a program asks for once, at its start say, would keep a span of its own.
+bool earns_bin(const Bin& bin, SizeClass size_class) {
+  return bin.max != 0 || bin.events >= tunable::kBinEvents ||
+         kClasses[size_class].object_bytes <= tunable::kEagerBinBytes;
+}
 // As many pointers as the longest batch, on the stack.
 constexpr uint32_t kMaxMove = size_class_rules::kMaxBatch;
 
@@ -106,6 +112,7 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   const ClassGeometry& g = kClasses[size_class];
   Bin& bin = cache.bins[size_class];
   ++bin.events;
+  if (!earns_bin(bin, size_class)) return;
   const uint32_t fetch = bin.fetch == 0 ? first_fetch(size_class) : bin.fetch;
   // Slow start: double up to a batch; once there, every miss lets the bin hold a batch more.
   const uint32_t max = fetch < g.batch ? fetch : bin.max + g.batch;
@@ -133,6 +140,7 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
 void CacheTier::make_room(ThreadCache& cache, SizeClass size_class) {
   Bin& bin = cache.bins[size_class];
   ++bin.events;
+  if (!earns_bin(bin, size_class)) return;
   const uint32_t most = std::min(2 * kClasses[size_class].batch, bin_limit(cache, size_class));
   if (bin.max < most) {
     const uint32_t doubled = std::max(bin.max * 2u, first_fetch(size_class));
@@ -223,7 +231,7 @@ void CacheTier::sweep(ThreadCache& cache) {
       if (!much) bin.fetch = 0;
       set_max(cache, size_class, max);
     }
-    bin.events = 0;
+    bin.events = bin.max == 0 ? bin.events / 2 : 0;  // what has no bin may earn it more slowly
   }
 }
 

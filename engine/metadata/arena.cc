@@ -182,16 +182,20 @@ void Arena::set_spans(PageId first, Pages count, Span* span) {
 }
 
 void Arena::set_released(PageId first, Pages count, bool released) {
-  // Word by word: a released gigabyte is 2,048 words.
-  while (count != 0) {
-    const unsigned offset = first % 64;
-    const Pages here = std::min<Pages>(64 - offset, count);
-    const uint64_t mask = low_bits(here) << offset;
-    uint64_t& word = page_bits_[first / 64];
+  const auto set_in_word = [&](PageId page, Pages pages) {
+    const uint64_t mask = low_bits(pages) << (page % 64);
+    uint64_t& word = page_bits_[page / 64];
     word = released ? word | mask : word & ~mask;
-    first += here;
-    count -= here;
+  };
+  const Pages head = std::min<Pages>(-first % 64, count);
+  const Pages tail = (count - head) % 64;
+  const Pages words = (count - head) / 64;
+  if (head != 0) set_in_word(first, head);
+  // A gigabyte is 2,048 words.
+  if (words != 0) {
+    std::memset(page_bits_ + (first + head) / 64, released ? 0xff : 0, words * sizeof(uint64_t));
   }
+  if (tail != 0) set_in_word(first + count - tail, tail);
 }
 
 Pages Arena::count_released(PageId first, Pages count) const {
@@ -211,15 +215,19 @@ Pages Arena::count_released(PageId first, Pages count) const {
 
 // Up to the first page bit that, with `flip`, is clear.
 Pages Arena::run(PageId first, Pages most, uint64_t flip) const {
-  Pages run = 0;
-  while (run < most) {
-    const unsigned offset = (first + run) % 64;
-    const uint64_t ends = ~(page_bits_[(first + run) / 64] ^ flip) >> offset;
-    const Pages here = ends == 0 ? 64 - offset : lowest_bit(ends);
-    run += std::min<Pages>(here, 64 - offset);
-    if (here < 64 - offset) break;
+  const PageId end = first + most;
+  PageId page = first;
+  while (page < end) {
+    const uint64_t word = page_bits_[page / 64] ^ flip;
+    const unsigned offset = page % 64;
+    const uint64_t ends = ~word >> offset;
+    if (ends != 0) {
+      page += lowest_bit(ends);
+      break;
+    }
+    page += 64 - offset;
   }
-  return std::min(run, most);
+  return std::min(page, end) - first;
 }
 
 size_t Arena::metadata_bytes() const {

@@ -93,12 +93,17 @@ Span* PageHeap::allocate_growing(Pages pages, size_t requested) {
   return make_large(carve(span, 0, pages, headroom), requested);
 }
 
-// The run that is best for a block that will grow: twice as long, resident if one is, as after the
-// last block that grew; else the longest there is, new arena if that is shorter, and whatever fits
-// when the arena cannot grow by as much.
+// The run that is best for a block that will grow, twice as long at least: where the last one that
+// grew has lain; else one with memory; the longest there is; new arena if that is too short, and
+// whatever fits when the arena cannot grow by as much. A program that lets a buffer grow again and
+// again thus comes to use the same pages for it: in the smallest run it would meet an end each
+// time, and leave pages that have no memory.
 Span* PageHeap::take_growing(Pages pages) {
   if (pages > arena_.max_pages() / 2) return take_best_fit(pages);
-  Span* span = resident_.best_fit(2 * pages);
+  // The structure may have had other lives since; all that matters is what it is now.
+  const bool again = last_grown_ != nullptr && last_grown_->state == SpanState::kFree &&
+                     last_grown_->pages >= 2 * pages;
+  Span* span = again ? last_grown_ : resident_.best_fit(2 * pages);
   if (span == nullptr) span = longest_free();
   if (span == nullptr || span->pages < 2 * pages) {
     if (!grow(2 * pages)) return take_best_fit(pages);
@@ -283,6 +288,7 @@ void PageHeap::free(Span* span, bool emptied) {
   span->pages += span->headroom;
   span->headroom = 0;
   merge_and_insert(span);
+  if (span->grown) last_grown_ = span;
 }
 
 void PageHeap::free_small(Span* span, uint32_t released) {
@@ -511,7 +517,8 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
 
 // Free pages with memory beyond what a busy program frees and takes again.
 Pages PageHeap::spare() const {
-  const Pages slack = (tunable::kDebtSlackBytes >> kPageShift) + resident_pages() / 16;
+  const Pages slack =
+      (tunable::kDebtSlackBytes >> kPageShift) + resident_pages() / tunable::kDebtSlackPart;
   return counters_.free_resident - std::min(counters_.free_resident, slack);
 }
 

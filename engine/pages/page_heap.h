@@ -61,8 +61,8 @@ class PageHeap {
   void finish_zeroing(Span* span);
   // One that begins at a multiple of `alignment` bytes, a power of two above the page size.
   Span* allocate_aligned(Pages pages, size_t alignment, size_t requested = 0);
-  // One for a block that keeps growing: from the largest released run or from new arena, with
-  // up to as many pages of head-room behind it.
+  // One for a block that keeps growing, where there is room for it, with up to as many untouched
+  // pages of head-room behind it.
   Span* allocate_growing(Pages pages, size_t requested = 0);
   // A large block in place: the program now wants `requested` bytes of it.
   void set_requested(Span* span, size_t requested);
@@ -157,6 +157,9 @@ class PageHeap {
   FixedAllocator<Span> spans_;
   FreeSpans resident_;
   FreeSpans released_;
+  // What was free after the last block that had grown. Never freed to libc: it can be read for
+  // ever.
+  Span* last_grown_ = nullptr;
   PageHeapCounters counters_;
   Pages low_water_ = 0;
   // Pages made resident while as many others lay free, and while they did not. Added to under the

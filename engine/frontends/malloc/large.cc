@@ -17,8 +17,9 @@ constinit ZeroingHabit g_zeroing_habit;
 // Whether giving pages back is cheaper than clearing them.
 bool better_given_back(const platform::Os& os, const char* begin, size_t bytes) {
   if (bytes < tunable::kCallocLookBytes || os.page_bytes > kPageBytes) return false;
-  return bytes >= tunable::kCallocReleaseBytes ||
-         g_zeroing_habit.gives_back(bytes, os.resident_pages(begin, bytes) * os.page_bytes);
+  return bytes >= tunable::kCallocReleaseBytes || g_zeroing_habit.gives_back(bytes, [&] {
+    return os.resident_pages(begin, bytes) * os.page_bytes;
+  });
 }
 
 // Clears the pages of a span that calloc took and that do not read as zero, run by run.

@@ -29,7 +29,7 @@ void* move_by_copy(void* block, size_t old_bytes, size_t bytes) {
 
 // A block that outgrows the sizes of which several share a span.
 void* move_to_pages(void* block, size_t old_bytes, size_t bytes) {
-  Span* fresh = allocate_large(bytes);
+  Span* fresh = g_tiers.page_heap.allocate_growing(static_cast<Pages>(pages_for(bytes)), bytes);
   if (fresh == nullptr) return nullptr;
   fresh->grown = true;
   void* const begin = g_tiers.arena.address_of(fresh->first);

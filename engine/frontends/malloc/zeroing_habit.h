@@ -4,9 +4,10 @@
 // and nothing says how much the program used.
 //
 // So, for each doubling of sizes, the first dirty block is given back. The next one shows the
-// outcome. If little of it has memory, it is given back again, and so on; if much has, the next
-// trial waits for twice as many clearings. A program that touches everything pays for one trial in
-// 256; one that touches little pays for the clearings before its first trial: none.
+// outcome. If little of it has memory, it is given back again, and so are the next few without a
+// look, which costs as much as giving back; if much has, the next trial waits for twice as many
+// clearings. A program that touches everything pays for one trial in 256; one that touches little,
+// from the start, for no clearing.
 //
 // Shared by all threads without a lock. A lost update moves a trial by one.
 #pragma once
@@ -23,33 +24,38 @@ namespace tri {
 
 class ZeroingHabit {
  public:
-  // Whether to give back `bytes` of dirty pages, `resident` of which have memory, instead of
-  // clearing them.
-  bool gives_back(size_t bytes, size_t resident) {
+  // Whether to give back `bytes` of dirty pages instead of clearing them. `resident` tells how many
+  // bytes of them have memory.
+  template <typename Resident>
+  bool gives_back(size_t bytes, Resident resident) {
     std::atomic<Trials>& shared = sizes_[std::min(highest_bit(bytes), kDoublings - 1)];
     Trials trials = shared.load(std::memory_order_relaxed);
-    const bool little = resident < bytes / 4;
-    if (little) {
-      trials = Trials();
-    } else if (trials.wait != 0) {
-      --trials.wait;
-    } else {
+    bool gives_back = true;
+    if (trials.unasked != 0) {
+      --trials.unasked;
+    } else if (resident() < bytes / 4) {
+      trials = {.unasked = kUnasked};
+    } else if (trials.wait == 0) {
       trials.wait = trials.next_wait;
       trials.next_wait = static_cast<uint8_t>(std::min(trials.next_wait * 2 + 1, kMostClearings));
-      shared.store(trials, std::memory_order_relaxed);
-      return true;
+    } else {
+      --trials.wait;
+      gives_back = false;
     }
     shared.store(trials, std::memory_order_relaxed);
-    return little;
+    return gives_back;
   }
 
  private:
   static constexpr unsigned kDoublings = 40;
   static constexpr int kMostClearings = 255;
+  static constexpr uint8_t kUnasked = 7;
 
   struct Trials {
     uint8_t wait = 0;       // clearings until the next trial
     uint8_t next_wait = 1;  // and from that one to the one after it
+    uint8_t unasked = 0;    // to be given back without a look
+    uint8_t unused = 0;     // a word without padding
   };
 
   std::atomic<Trials> sizes_[kDoublings] = {};

@@ -144,6 +144,21 @@ CASE(ABinIsBoundedInBytes) {
   }
 }
 
+CASE(LargerObjectsAreCachedOnceTheyComeAndGoOften) {
+  OneThread t;
+  for (int events = 0; events + 2 < tunable::kBinEvents; events += 2) {  // a miss, and a free
+    t.free_many(t.allocate_many(1, kBig), kBig);
+    CHECK_EQ(t.thread.cached(kBig), 0u);
+  }
+  CHECK_EQ(t.caches.central(kBig).counters().spans, 0u);
+  t.free_many(t.allocate_many(1, kBig), kBig);
+  t.free_many(t.allocate_many(1, kBig), kBig);
+  CHECK(t.thread.cached(kBig) != 0);
+  t.free_many(t.allocate_many(1));
+  CHECK(t.thread.cached(kSmall) != 0);  // small ones at once
+  t.caches.verify();
+}
+
 // Bytes of kBig that the cache holds after `rounds` of making and dropping 2 MiB of them, each of
 // which took `ms`.
 size_t held_at_pace(OneThread& t, int rounds, uint64_t ms) {

@@ -36,7 +36,7 @@ CASE(AsMuchIsGivenBackAsWasTakenElsewhere) {
 CASE(ALittleStaysFree) {
   Fragmented heap;
   heap.allocate(40 * kMiBPages);
-  const Pages slack = kMiBPages + heap.page_heap.resident_pages() / 16;
+  const Pages slack = kMiBPages + heap.page_heap.resident_pages() / tunable::kDebtSlackPart;
   heap.page_heap.settle_debt();
   CHECK(heap.page_heap.take_growth() != 0);  // more was taken than lay free
   CHECK_LE(heap.free_resident(), slack);

@@ -107,5 +107,34 @@ CASE(HeadroomBehindAFreeResidentEndOfTheArenaIsCountedAsResident) {
   heap.page_heap.verify();
 }
 
+CASE(TheNextBlockThatGrowsGoesWhereTheLastOneHasLain) {
+  SmallHeap heap;
+  Span* small_run = heap.allocate(30);  // would be the best fit
+  heap.allocate(1);
+  Span* grown = heap.page_heap.allocate_growing(100);
+  grown->grown = true;
+  const PageId place = grown->first;
+  heap.page_heap.free(small_run);
+  heap.page_heap.free(grown, true);  // it had moved here by page tables: no memory is left
+  Span* next = heap.page_heap.allocate_growing(5);
+  CHECK_EQ(next->first, place);
+  // While that one lives, others go elsewhere.
+  CHECK_EQ(heap.page_heap.allocate_growing(5)->first, 0u);
+  heap.page_heap.verify();
+}
+
+CASE(WhereTheLastOneHasLainMayHaveGoneToOthers) {
+  SmallHeap heap;
+  Span* grown = heap.page_heap.allocate_growing(100);
+  grown->grown = true;
+  heap.page_heap.free(grown);
+  Span* all = heap.allocate(heap.arena.committed_pages());  // takes it in
+  CHECK(heap.page_heap.allocate_growing(5) != all);
+  heap.page_heap.free(all);
+  heap.allocate(3);
+  CHECK(heap.page_heap.allocate_growing(5) != nullptr);
+  heap.page_heap.verify();
+}
+
 }  // namespace
 }  // namespace tri::testing
