@@ -3,7 +3,7 @@
 #
 #   make demo     the main job: compares allocators on a real web service
 #   make test     everything that must pass
-#   make engine   build/engine/libtrimalloc.so alone, for working on the engine
+#   make engine   the engine's libraries alone, in build/engine, for working on it
 #   make stress   the long storms
 #   make bench    the benchmarks of the README, interleaved with the other allocators
 
@@ -44,7 +44,7 @@ bench: $(VENV)/installed engine
 	$(BIN)/python -m bench run --suite python
 
 engine: build/engine/build.ninja
-	@cmake --build build/engine --target trimalloc_preload
+	@cmake --build build/engine --target trimalloc_preload trimalloc_heap
 
 build/engine/build.ninja: $(VENV)/tools CMakeLists.txt
 	@cmake -S . -B build/engine -G Ninja >build-engine.log 2>&1 || (cat build-engine.log; false)

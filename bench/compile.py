@@ -13,8 +13,11 @@ from bench.child import SkippedError
 BINARIES = ROOT / "build" / "bench"
 
 
-def compile_c(name: str, sources: Sequence[Path]) -> Path:
-    """The program `name`, made of the sources; headers beside them count as sources, too."""
+def compile_c(name: str, sources: Sequence[Path], flags: Sequence[str] = ()) -> Path:
+    """The program `name`, made of the sources; headers beside them count as sources, too.
+
+    `flags` come last: libraries, and where headers are.
+    """
     binary = BINARIES / name
     headers = (path for source in sources for path in source.parent.glob("*.h"))
     newest = max(path.stat().st_mtime for path in (*sources, *headers))
@@ -26,7 +29,8 @@ def compile_c(name: str, sources: Sequence[Path]) -> Path:
     command = [os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-g", "-Wall", *unknown, "-pthread"]
     unfinished = binary.with_suffix(f".{os.getpid()}")
     try:
-        subprocess.run([*command, *map(str, sources), "-o", str(unfinished), "-ldl"], check=True)
+        words = [*command, *map(str, sources), "-o", str(unfinished), "-ldl", *flags]
+        subprocess.run(words, check=True)
     except FileNotFoundError:
         raise SkippedError(f"{command[0]} is not installed: apt install gcc") from None
     return unfinished.replace(binary)

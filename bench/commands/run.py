@@ -131,14 +131,15 @@ def _run(
     allocators: list[Allocator],
     pythons: Sequence[Path],
 ) -> int:
-    header = describe_run(allocators, pythons)
-    before = [allocator.describe() for allocator in allocators]
+    columns = [*allocators, *(other for suite in chosen for other in suite.others)]
+    header = describe_run(columns, pythons)
+    before = [column.describe() for column in columns]
     samples: list[Sample] = []
     complete = True
     with ResultFile(options.output or _default_output(chosen), header) as file:
         for suite in chosen:
             able = _different(allocators) if suite.native else allocators
-            session = Session(suite, able)
+            session = Session(suite, [*able, *suite.others])
             try:
                 session.run(programs[suite.name], _rounds(options, suite), file.append)
             except WrongAllocatorError as error:
@@ -148,7 +149,7 @@ def _run(
             complete = _report_gaps(session) and complete
     print(render(header, samples, options.metrics.split(",")))
     print(f"raw figures: {file.path}")
-    if before != [allocator.describe() for allocator in allocators]:
+    if before != [column.describe() for column in columns]:
         print("a library changed during the run: its figures mix two builds", file=sys.stderr)
         return 1
     return 0 if complete else 1

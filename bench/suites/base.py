@@ -55,3 +55,4 @@ class Suite:
     native: bool  # programs without Python, to which its allocator settings mean nothing
     rounds: int  # the least that gives a spread worth naming
     shows_differences: bool = False  # tables show what is added to the baseline, not ratios
+    others: tuple[Allocator, ...] = ()  # columns of its own, beside the allocators asked for

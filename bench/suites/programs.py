@@ -71,7 +71,7 @@ def measure(row: Row, allocator: Allocator) -> dict[str, float]:
         last = output.strip().splitlines()[-1:]
         what = f"{row.name} under {allocator.name}: status {line['status']}"
         raise child.ChildFailedError("\n    ".join([what, *last]))
-    _check(allocator, line)
+    check_allocator(allocator, line)
     return figures(row, line["metrics"], output)
 
 
@@ -101,7 +101,7 @@ def _prepare(row: Row) -> None:
         raise child.SkippedError(f"{row.prepare[0]} failed: {last}")
 
 
-def _check(allocator: Allocator, line: dict[str, Any]) -> None:
+def check_allocator(allocator: Allocator, line: dict[str, Any]) -> None:
     """Of the process that had the most memory: where malloc comes from, and what was mapped."""
     environment = allocator.environment(os.environ)
     malloc = malloc_library(Path(line["executable"]), environment)

@@ -52,9 +52,9 @@ Reference* slot_of(const Handle* self, const Field& field) {
   return reinterpret_cast<Reference*>(self->record + field.offset);
 }
 
-bool is_present(const Handle* self, const Field& field) {
+bool is_present(const char* record, const Field& field) {
   const uint32_t bit = field.presence - 1;
-  return (self->record[bit / 8] >> (bit % 8) & 1) != 0;
+  return (record[bit / 8] >> (bit % 8) & 1) != 0;
 }
 
 void set_present(const Handle* self, const Field& field, bool present) {
@@ -346,18 +346,20 @@ bool reference_of(const HeapState& heap, const ModuleState& state, PyObject* obj
   return true;
 }
 
+PyObject* read_number(const char* record, const Field& field) {
+  if (field.presence != 0 && !is_present(record, field)) Py_RETURN_NONE;
+  const char* const memory = record + field.offset;
+  if (!field.is_array) return read_scalar(memory, field.code);
+  return as_memoryview(view_of_copy(memory, field.length, field.code), field.code);
+}
+
 PyObject* read_field(const RecordInfo& info, const Handle* self, const Field& field) {
   HeapState& heap = *info.heap;
   if (__builtin_expect(!is_alive(heap, self, info), 0)) {
     raise_freed();
     return nullptr;
   }
-  if (!is_reference(field.code)) {
-    if (field.presence != 0 && !is_present(self, field)) Py_RETURN_NONE;
-    const char* const memory = self->record + field.offset;
-    if (!field.is_array) return read_scalar(memory, field.code);
-    return as_memoryview(view_of_copy(memory, field.length, field.code), field.code);
-  }
+  if (!is_reference(field.code)) return read_number(self->record, field);
   const Reference* slot = slot_of(self, field);
   switch (field.code) {
     case Code::kBytes:

@@ -13,7 +13,8 @@ namespace {
 
 struct HeapObject {
   PyObject_HEAD HeapState* state;
-  PyObject* classes;  // a dict: name -> record class; keeps them alive
+  PyObject* classes;    // a dict: name -> record class; keeps them alive
+  PyObject* callbacks;  // a dict: record class -> whom to tell of reclaimed records
   ModuleState* module;
   PyObject* weak_references;
 };
@@ -51,12 +52,14 @@ PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
   HeapObject* const object = heap_of(self);
   object->module = state_of_module(module);
   object->classes = PyDict_New();
+  object->callbacks = PyDict_New();
   object->state = new (std::nothrow) HeapState();
-  if (object->classes == nullptr || object->state == nullptr) {
+  if (object->classes == nullptr || object->callbacks == nullptr || object->state == nullptr) {
     Py_DECREF(self);
     return PyErr_NoMemory();
   }
   object->state->by_name = object->classes;
+  object->state->callbacks = object->callbacks;
   object->state->batch_class = batch_class != nullptr
                                    ? batch_class
                                    : reinterpret_cast<PyObject*>(object->module->batch_type);
@@ -79,6 +82,7 @@ PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
 int heap_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(heap_of(self)->classes);
+  Py_VISIT(heap_of(self)->callbacks);
   return 0;
 }
 
@@ -88,9 +92,11 @@ int heap_clear(PyObject* self) {
     // Handles that outlive this object can still be dropped, but lead nowhere.
     for (PyObject*& one : object->state->classes) one = nullptr;
     object->state->by_name = nullptr;
+    object->state->callbacks = nullptr;
     object->state->closed = true;
   }
   Py_CLEAR(object->classes);
+  Py_CLEAR(object->callbacks);
   return 0;
 }
 
@@ -221,7 +227,8 @@ PyObject* heap_declare(PyObject* self, PyObject* arguments) {
 PyObject* heap_collect(PyObject* self, PyObject*) {
   if (!check_open(heap_of(self))) return nullptr;
   Py_BEGIN_ALLOW_THREADS heap_of(self)->state->heap->collect();
-  Py_END_ALLOW_THREADS Py_RETURN_NONE;
+  Py_END_ALLOW_THREADS tell_reclaims(*heap_of(self)->state);
+  Py_RETURN_NONE;
 }
 
 PyObject* heap_verify(PyObject* self, PyObject*) {
@@ -249,6 +256,39 @@ PyObject* heap_free(PyObject* self, PyObject* record) {
     state->heap->free_record(access, reference);
   }
   handle_of(record)->record = nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* heap_weakref(PyObject* self, PyObject* record) {
+  if (!check_open(heap_of(self))) return nullptr;
+  return make_weak(*heap_of(self)->state, *heap_of(self)->module, record);
+}
+
+PyObject* heap_on_reclaim(PyObject* self, PyObject* arguments) {
+  HeapObject* const object = heap_of(self);
+  PyObject* type = nullptr;
+  PyObject* callback = nullptr;
+  if (!PyArg_ParseTuple(arguments, "O!O:on_reclaim", object->module->record_meta, &type,
+                        &callback)) {
+    return nullptr;
+  }
+  if (!check_open(object)) return nullptr;
+  const RecordInfo& info = info_of(reinterpret_cast<PyTypeObject*>(type));
+  if (info.heap != object->state) {
+    PyErr_SetString(PyExc_ValueError, "the record class belongs to another heap");
+    return nullptr;
+  }
+  if (callback != Py_None && PyCallable_Check(callback) == 0) {
+    PyErr_Format(PyExc_TypeError, "on_reclaim takes a function or None, not %R", callback);
+    return nullptr;
+  }
+  const bool watch = callback != Py_None;
+  if (!object->state->heap->watch_reclaims(*info.type, watch)) return no_memory(*object->state);
+  if (watch) {
+    if (PyDict_SetItem(object->callbacks, type, callback) != 0) return nullptr;
+  } else if (PyDict_Contains(object->callbacks, type) == 1) {
+    if (PyDict_DelItem(object->callbacks, type) != 0) return nullptr;
+  }
   Py_RETURN_NONE;
 }
 
@@ -329,6 +369,14 @@ PyMethodDef kMethods[] = {
     {"free", heap_free, METH_O,
      "free(record) -> None\n\nFrees a record now. Other handles and references to it lead "
      "nowhere from then on."},
+    {"weakref", heap_weakref, METH_O,
+     "weakref(record) -> WeakReference\n\nNames a record without keeping it: calling the result "
+     "gives a handle, or None when the record is gone."},
+    {"on_reclaim", heap_on_reclaim, METH_VARARGS,
+     "on_reclaim(record_class, callback) -> None\n\nHas the callback called for each record of "
+     "that class, not of derived ones, which the collector frees, with a copy of its numbers as a "
+     "types.SimpleNamespace; None ends that. It is called when the program makes a record or a "
+     "batch or has collected, never inside the collector. Records freed by free() are not told."},
     {"release", heap_release, METH_NOARGS,
      "release() -> int\n\nGives free pages back to the system; returns the bytes given back."},
     {"verify", heap_verify, METH_NOARGS,

@@ -9,7 +9,8 @@ constexpr unsigned kTypes = 7;
 int execute(PyObject* module) {
   ModuleState& state = *state_of_module(module);
   if (add_record_types(module, state) != 0 || add_batch_type(module, state) != 0 ||
-      add_block_type(module, state) != 0 || add_heap_type(module, state) != 0) {
+      add_block_type(module, state) != 0 || add_weak_type(module, state) != 0 ||
+      add_heap_type(module, state) != 0) {
     return -1;
   }
   return 0;

@@ -99,6 +99,7 @@ PyObject* record_vectorcall(PyObject* callable, PyObject* const* arguments, size
                  info.field_count, count);
     return nullptr;
   }
+  tell_reclaims(*info.heap);
   PyObject* self = make_record(type);
   if (self == nullptr) return nullptr;
   uint8_t given[256] = {};
@@ -229,6 +230,7 @@ PyObject* record_copy(PyObject* self, PyObject*) {
 PyObject* meta_batch(PyObject* type, PyObject* count) {
   const Py_ssize_t number = PyNumber_AsSsize_t(count, PyExc_OverflowError);
   if (number == -1 && PyErr_Occurred() != nullptr) return nullptr;
+  tell_reclaims(*info_of(reinterpret_cast<PyTypeObject*>(type)).heap);
   return make_batch(reinterpret_cast<PyTypeObject*>(type), number);
 }
 

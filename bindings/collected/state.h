@@ -94,6 +94,8 @@ struct HeapState {
   PyObject* classes[256] = {};      // by page kind; borrowed: the Heap object owns them
   PyObject* by_name = nullptr;      // a dict, borrowed
   PyObject* batch_class = nullptr;  // what batches are made of; borrowed
+  PyObject* callbacks = nullptr;    // a dict: record class -> whom to tell what is gone; borrowed
+  std::atomic<bool> telling{false};
 };
 HeapState* acquire(HeapState* heap);
 void release(HeapState* heap);
@@ -151,7 +153,8 @@ bool check_alive(const HeapState& heap, const Handle* handle, const RecordInfo& 
 // One field of one record. False and an error when it cannot be.
 PyObject* read_field(const RecordInfo& info, const Handle* self, const Field& field);
 bool write_field(const RecordInfo& info, const Handle* self, const Field& field, PyObject* value);
-// Numbers between memory and Python.
+// Numbers between memory and Python: a field of a record, or one number.
+PyObject* read_number(const char* record, const Field& field);
 PyObject* read_scalar(const char* memory, Code code);
 bool write_scalar(char* memory, Code code, PyObject* value);
 // The class a reference field is restricted to, or None; borrowed; null and an error when it is not
@@ -171,7 +174,14 @@ int add_record_types(PyObject* module, ModuleState& state);
 int add_heap_type(PyObject* module, ModuleState& state);
 int add_batch_type(PyObject* module, ModuleState& state);
 int add_block_type(PyObject* module, ModuleState& state);
+int add_weak_type(PyObject* module, ModuleState& state);
 PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);
+PyObject* make_weak(HeapState& heap, ModuleState& state, PyObject* record);
+// Calls back for the records that are gone, if there are any: for moments when any code may run.
+void tell_reclaims_slow(HeapState& heap);
+inline void tell_reclaims(HeapState& heap) {
+  if (__builtin_expect(heap.heap->reclaimed_count() != 0, 0)) tell_reclaims_slow(heap);
+}
 PyObject* scan_blocks(HeapState& heap, ModuleState& state, const RecordInfo& info, bool writable);
 
 }  // namespace trimalloc::bindings

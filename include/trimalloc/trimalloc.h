@@ -1,4 +1,4 @@
-/* The public C interface of trimalloc: the only header that is installed.
+/* The public C interface of trimalloc's malloc. (Collected heaps have theirs in heap.h.)
  *
  * Two libraries offer it. libtrimalloc.so is preloaded and *is* the process's malloc; the Python
  * extension carries an engine of its own for processes that were started without it. A program

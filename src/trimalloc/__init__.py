@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own constant, without the milliseconds of importing typing
 if TYPE_CHECKING:
-    from trimalloc._collected import Record
+    from trimalloc._collected import Record, WeakReference
     from trimalloc._native import __version__
     from trimalloc.collected.batch import Batch
     from trimalloc.collected.blocks import Block
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from trimalloc.explanation import Explanation, explain
     from trimalloc.geometry import SizeClass, size_classes
     from trimalloc.limits import set_memory_limit
-    from trimalloc.location import library_path
+    from trimalloc.location import get_include, heap_library_path, library_path
     from trimalloc.pressure import on_pressure, remove_on_pressure
     from trimalloc.settings import Setting, config
     from trimalloc.snapshot import ClassStats, Stats, stats
@@ -58,6 +58,7 @@ __all__ = [
     "Stats",
     "Str",
     "Vec",
+    "WeakReference",
     "__version__",
     "bool_",
     "complex64",
@@ -67,6 +68,8 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "get_include",
+    "heap_library_path",
     "int8",
     "int16",
     "int32",
@@ -102,6 +105,7 @@ _HOMES = {
     "Stats": "snapshot",
     "Str": "collected.fields",
     "Vec": "collected.fields",
+    "WeakReference": "_collected",
     "__version__": "_native",
     "bool_": "collected.fields",
     "complex128": "collected.fields",
@@ -111,6 +115,8 @@ _HOMES = {
     "float16": "collected.fields",
     "float32": "collected.fields",
     "float64": "collected.fields",
+    "get_include": "location",
+    "heap_library_path": "location",
     "int16": "collected.fields",
     "int32": "collected.fields",
     "int64": "collected.fields",

@@ -1,8 +1,12 @@
 """The native half of the collected heap: records, handles, batches, blocks."""
 
-from typing import Any
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Generic, TypeVar
 
 from typing_extensions import dataclass_transform
+
+_R = TypeVar("_R")
 
 class RecordMeta(type):
     """The class of record classes."""
@@ -45,6 +49,11 @@ class Block:
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def live_mask(self) -> bytes: ...
 
+class WeakReference(Generic[_R]):
+    """Names a record without keeping it."""
+
+    def __call__(self) -> _R | None: ...
+
 class Heap:
     """The engine's heap; trimalloc.Heap derives from it."""
 
@@ -76,5 +85,9 @@ class Heap:
     def collect(self) -> None: ...
     def freeze(self) -> None: ...
     def free(self, record: Any, /) -> None: ...
+    def weakref(self, record: _R, /) -> WeakReference[_R]: ...
+    def on_reclaim(
+        self, record_class: type, callback: Callable[[SimpleNamespace], object] | None, /
+    ) -> None: ...
     def release(self) -> int: ...
     def verify(self) -> None: ...

@@ -13,13 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from bench import allocators, bindings, child, results, suites  # noqa: E402
+from bench.collected.runtimes import found_runtimes  # noqa: E402
 from bench.compile import compile_c  # noqa: E402
 from bench.programs.debian import inputs  # noqa: E402
 from bench.programs.manifest import Row, read_manifest  # noqa: E402
 from bench.pyperformance.benchmarks import BENCHMARKS  # noqa: E402
 from bench.pyperformance.worker import seconds_of  # noqa: E402
 from bench.servers import redis  # noqa: E402
-from bench.suites import programs  # noqa: E402
+from bench.suites import collected, programs  # noqa: E402
 from bench.suites.base import Settings, UnusableSettingError  # noqa: E402
 
 GLIBC = allocators.parse("glibc")
@@ -206,3 +207,14 @@ def test_benchmarks_have_names_of_their_own() -> None:
     assert len(set(names)) == len(names)
     suite = suites.load("servers", Settings())
     assert "memcached" in {program.name for program in suite.programs}
+
+
+def test_binary_trees_has_the_same_answer_whoever_frees_the_nodes() -> None:
+    found = [one for one in found_runtimes() if not isinstance(one, str)]
+    assert all(one.describe() for one in found)
+    for column in (GLIBC, *found):
+        figures = collected.measure(8, column)  # which checks the output
+        assert set(figures) == {metric.name for metric in collected.METRICS}
+        assert figures["peak_kib"] > 0
+    with pytest.raises(child.ChildFailedError, match="binary-trees 3 under glibc: status 2"):
+        collected.measure(3, GLIBC)

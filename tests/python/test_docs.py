@@ -114,7 +114,8 @@ def test_the_settings_page_tells_every_default() -> None:
 
 @each_document
 def test_no_variable_is_invented(document: Document) -> None:
-    sources = ("CMakeLists.txt", "include/trimalloc/trimalloc.h", "engine/base/check.h")
+    headers = ("include/trimalloc/trimalloc.h", "include/trimalloc/heap.h")
+    sources = ("CMakeLists.txt", *headers, "engine/base/check.h")
     others = {"TRIMALLOC_COMPARE_REPORT", "TRIMALLOC_COMPARE_IDLE", "TRIMALLOC_LIBRARY"}
     others |= {"TRIMALLOC_PROCS"}  # of collected heaps, not of malloc
     for source in sources:

@@ -45,6 +45,7 @@ bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
   if (!space_.start(os, options.bytes, platform::address_space_limit())) return false;
   if (!roots_.start(space_)) return false;
   marker_.start(space_);
+  weak_.start(space_);
   // The first page is nobody's, so that no record is granule 0.
   if (space_.page_heap.allocate(1) == nullptr) return false;
   for (unsigned references = 0; references < 2; ++references) {
@@ -100,6 +101,21 @@ const RecordType* CollectedHeap::add_type(const Layout& layout) {
   sources_[source].set_poison(options_.checked);
   source_count_.store(source + 1, std::memory_order_release);
   return type;
+}
+
+bool CollectedHeap::watch_reclaims(const RecordType& type, bool watch) {
+  const Access access(*this);
+  const Guard guard(types_lock_);
+  SpanSource& source = sources_[type.source];
+  if (!watch) {
+    source.set_log(nullptr);
+    return true;
+  }
+  if (source.has_log()) return true;
+  ReclaimLog& log = logs_[type.kind - kFirstRecordType];
+  if (!log.start(space_, type.layout, reclaimed_)) return false;
+  source.set_log(&log);
+  return true;
 }
 
 void CollectedHeap::set_limit(size_t bytes) {
@@ -360,6 +376,7 @@ SpanSource& CollectedHeap::source_of(const Span* span) {
 bool CollectedHeap::free_record(Access&, Reference record) {
   if (record == kNone || !is_live(record)) return false;
   freed_by_hand_.store(true, std::memory_order_relaxed);
+  weak_.forget(record);  // while its place is still its own
   Span* span = space_.arena.span_of(page_of(record));
   return source_of(span).free_record(span, record, collection_);
 }

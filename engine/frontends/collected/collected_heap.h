@@ -14,9 +14,9 @@
 // A cycle (collector.cc): finish sweeping; stop the world, turn the barrier on; mark roots and
 // graph beside the program; stop again, and go on marking or turn the barrier off; sweep.
 //
-// Locks, in the order of rank: cycle (kControl), marker (kCache), roots and blocks (kSlots), span
-// sources (kCentral), page heap, metadata. Processors come after the cycle lock and before all
-// others: who holds one never waits for a cycle.
+// Locks, in the order of rank: cycle (kControl), marker (kCache), roots, weak references and blocks
+// (kSlots), span sources (kCentral), page heap, metadata. Processors come after the cycle lock and
+// before all others: who holds one never waits for a cycle.
 #pragma once
 
 #include <pthread.h>
@@ -32,6 +32,7 @@
 #include "engine/frontends/collected/space.h"
 #include "engine/frontends/collected/span_source.h"
 #include "engine/frontends/collected/variable_classes.h"
+#include "engine/frontends/collected/weak_table.h"
 #include "engine/platform/lock.h"
 #include "engine/platform/os.h"
 
@@ -77,6 +78,7 @@ class Access {
   Access& operator=(const Access&) = delete;
 
   Processor& processor() const { return *processor_; }
+  CollectedHeap& heap() const { return heap_; }
 
  private:
   friend class CollectedHeap;
@@ -101,9 +103,12 @@ class CollectedHeap {
 
   // --- allocation: zeroed; kNone when there is no memory or the limit is reached --------------
   Reference allocate(Access& access, const RecordType& type) {
-    Run& run = access.processor_->runs[type.source];
+    return allocate(access, type.source);
+  }
+  Reference allocate(Access& access, SourceId type) {
+    Run& run = access.processor_->runs[type];
     const Reference record = run.next;
-    if (__builtin_expect(record == run.end, 0)) return allocate_slow(access, type.source);
+    if (__builtin_expect(record == run.end, 0)) return allocate_slow(access, type);
     run.next = record + run.slot;
     return record;
   }
@@ -122,6 +127,8 @@ class CollectedHeap {
     if (__builtin_expect(has_frozen_, 0)) remember(slot);
     store_reference(slot, value);
   }
+  // Whether a store has more to do than to store. Changes only while the world is stopped.
+  bool stores_are_watched() const { return is_marking() || has_frozen_; }
   // Keeps a record through the cycle that is marking: for references that come from elsewhere than
   // a record or a root, as weak ones do.
   void shade(Access& access, Reference reference);
@@ -144,15 +151,39 @@ class CollectedHeap {
     store_reference(slot, value);
   }
 
-  // --- by hand
-  // ------------------------------------------------------------------------------------ Frees one
-  // record now. False when it is not live. References to it become dangling: reading one finds that
-  // out, unless another record has taken its place.
+  // --- weak references --------------------------------------------------------------------------
+  // A slot that names a record the caller holds, and does not keep it; kNoWeak: no memory.
+  WeakId add_weak(Access&, Reference record) { return weak_.add(record); }
+  void remove_weak(Access&, WeakId id) { weak_.remove(id); }
+  // The record, which is kept through a cycle that is marking, or kNone when it is gone.
+  Reference load_weak(Access& access, WeakId id) {
+    const Reference record = weak_.load(id);
+    shade(access, record);
+    return record;
+  }
+
+  // --- what has been reclaimed ------------------------------------------------------------------
+  // Whether copies are kept of the records of a type that the collector frees, not those that are
+  // freed by hand. False when there is no memory.
+  bool watch_reclaims(const RecordType& type, bool watch);
+  // How many copies wait to be taken.
+  uint64_t reclaimed_count() const { return reclaimed_.load(std::memory_order_relaxed); }
+  // The oldest of a type, `layout.bytes` long. False when there is none.
+  bool take_reclaimed(Access&, const RecordType& type, void* copy) {
+    return sources_[type.source].take_reclaimed(copy);
+  }
+
+  // --- by hand ----------------------------------------------------------------------------------
+  // Frees one record now. False when it is not live. References to it become dangling: reading one
+  // finds that out, unless another record has taken its place.
   bool free_record(Access& access, Reference record);
   // For a moment at which references may be obtained or the world may stop: long loops call it.
   void poll(Access& access) {
     if (__builtin_expect(stopping_.load(std::memory_order_relaxed) != 0, 0)) yield_slow(access);
   }
+
+  // Not 0 while a poll has something to do.
+  const std::atomic<uint32_t>& stopping() const { return stopping_; }
 
   // A whole cycle, here and now; what is unreachable when it begins is gone when it returns. The
   // caller holds no processor.
@@ -280,6 +311,7 @@ class CollectedHeap {
   void release_free_pages(uint64_t keep_bytes);
   uint64_t room_to_grow() const;
   void assist();
+  void announce_phase();
   void start_cycle(Access& access);
   void start_cycle_thread();
   void join_cycle_thread();
@@ -290,6 +322,7 @@ class CollectedHeap {
   Roots roots_;
   Marker marker_;
   Pacer pacer_;
+  WeakTable weak_;
   SpanSource sources_[kMaxSources];
   std::atomic<uint32_t> source_count_{0};
   const RecordType* types_[256] = {};
@@ -300,6 +333,8 @@ class CollectedHeap {
 
   // The futex of those who wait while the world is stopped.
   std::atomic<uint32_t> stopping_{0};
+  // The futex of those who wait at the goal: one more when marking begins or ends.
+  std::atomic<uint32_t> phase_{0};
   // Number of the last collection that has finished marking. Changes while the world is stopped.
   uint16_t collection_ = 0;
   bool has_frozen_ = false;  // the same
@@ -338,6 +373,8 @@ class CollectedHeap {
   RememberedPage* remembered_ = nullptr;
   FixedAllocator<RememberedPage> remembered_cells_;
   FixedAllocator<RecordType> type_cells_;
+  ReclaimLog logs_[kMaxRecordTypes];  // by record type; under the locks of their sources
+  std::atomic<uint64_t> reclaimed_{0};
 };
 
 inline Access::Access(CollectedHeap& heap) : heap_(heap), processor_(heap.enter()) {}

@@ -123,9 +123,9 @@ void SpanSource::sweep(Span* span, uint16_t collection) {
   for (size_t i = first; i < end; ++i) {
     const uint64_t live = space_->live.load(i);
     const uint64_t seen = space_->seen.load(i);
-    const uint64_t dead = live & ~seen;
+    uint64_t dead = live & ~seen;
+    if (dead != 0 && log_ != nullptr) dead = log_->note(i, dead);
     if (dead != 0) {
-      if (watch_ != nullptr) watch_->records_die(*span, i, dead);
       if (poison_) {
         for (uint64_t bits = dead; bits != 0; bits &= bits - 1) {
           poison(*span, static_cast<Reference>(i * 64 + lowest_bit(bits)));
@@ -138,7 +138,7 @@ void SpanSource::sweep(Span* span, uint16_t collection) {
       space_->seen.store(i, 0);
       if (space_->scanned.load(i) != 0) space_->scanned.store(i, 0);
     }
-    records += static_cast<uint64_t>(std::popcount(live & seen));
+    records += static_cast<uint64_t>(std::popcount(live & ~dead));
   }
   span->swept = collection;
   span->live = static_cast<uint32_t>(records);

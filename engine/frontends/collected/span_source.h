@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "engine/frontends/collected/reclaim_log.h"
 #include "engine/frontends/collected/space.h"
 #include "engine/pages/span.h"
 #include "engine/platform/lock.h"
@@ -45,16 +46,6 @@ class SpanQueue {
 
 // Where a span is, in `Span::bucket`.
 enum Place : uint8_t { kHeldByProcessor, kPartlyUsed, kFull, kPermanent };
-
-// What sweeping tells its caller of records that are about to be gone. Called under the source's
-// lock, with the dead records of one word of bits, before their slots are free.
-class DeathWatch {
- public:
-  virtual void records_die(const Span& span, size_t word, uint64_t dead) = 0;
-
- protected:
-  ~DeathWatch() = default;
-};
 
 class SpanSource {
  public:
@@ -87,7 +78,22 @@ class SpanSource {
   // While nothing else runs: makes all spans permanent.
   void freeze(uint16_t collection);
 
-  void set_death_watch(DeathWatch* watch) { watch_ = watch; }
+  // From now on `log`, which has been started, gets a copy of each record that a sweep frees;
+  // nullptr ends that.
+  void set_log(ReclaimLog* log) {
+    const platform::Guard guard(lock_);
+    if (log_ != nullptr) log_->stop();
+    log_ = log;
+  }
+  bool has_log() {
+    const platform::Guard guard(lock_);
+    return log_ != nullptr;
+  }
+  // The oldest copy in the log, if there is one.
+  bool take_reclaimed(void* copy) {
+    const platform::Guard guard(lock_);
+    return log_ != nullptr && log_->take(copy);
+  }
   void set_poison(bool poison) { poison_ = poison; }
 
   // What was live when each span was swept after the last collection.
@@ -128,7 +134,7 @@ class SpanSource {
   platform::Lock lock_{platform::Rank::kCentral};
   SpanQueue queues_[2][3];  // by parity of the collection it was swept after, and by place
   SpanQueue permanent_;
-  DeathWatch* watch_ = nullptr;
+  ReclaimLog* log_ = nullptr;
   uint32_t slot_ = 0;
   Pages span_pages_ = 0;
   PageKind kind_ = kNoRecords;

@@ -64,6 +64,8 @@ void CollectedHeap::verify() {
     in_spans += pages;
   }
   roots_.for_each_slot([&](const Reference* slot) { check_target(*slot); });
+  weak_.verify();
+  weak_.for_each_record([&](Reference record) { TRI_CHECK(space_.live.test(record)); });
   const size_t words = size_t{space_.arena.committed_pages()} * kBitmapWordsPerPage;
   for (size_t i = 0; i < words; ++i) {
     TRI_CHECK_EQ(space_.seen.load(i), 0u);

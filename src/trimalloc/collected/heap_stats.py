@@ -18,7 +18,7 @@ class HeapStats:
     span_bytes: int
     """Pages that hold records, free slots included."""
     batch_bytes: int
-    """Pages that hold the references of batches."""
+    """Pages of batches, and of what is kept of weak references and of reclaimed records."""
     free_resident_bytes: int
     free_released_bytes: int
     metadata_bytes: int

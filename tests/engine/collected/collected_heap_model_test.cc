@@ -1,6 +1,10 @@
 // A collected heap against a graph of plain objects: after each step of a random program, what the
 // model says is reachable is in the heap with the same contents, and after a collection nothing
-// else is.
+// else is. Weak references lead to their record as long as it is reachable, and to nothing once it
+// is not; a record that is got back through one has kept all it leads to. Of some types, what was
+// reclaimed is told, each record once.
+#include <algorithm>
+#include <cstring>
 #include <map>
 #include <set>
 #include <vector>
@@ -12,6 +16,9 @@
 namespace tri::testing {
 namespace {
 
+// Shapes whose reclaimed records are told; both have a value.
+constexpr unsigned kWatched[] = {1, 3};
+
 struct Model {
   struct Shape {
     const RecordType* type;
@@ -21,6 +28,11 @@ struct Model {
   struct Record {
     unsigned shape;
     std::vector<Reference> references;
+    uint64_t value;  // of no other record
+  };
+  struct Weak {
+    WeakId id;
+    Reference record;
     uint64_t value;
   };
 
@@ -36,6 +48,9 @@ struct Model {
       shapes.push_back({f.heap->add_type(layout_of(bytes, references)), references, bytes});
     }
     shapes.push_back({nullptr, 0, 0});  // arrays of references
+    for (const unsigned shape : kWatched) {
+      CHECK(f.heap->watch_reclaims(*shapes[shape].type, true));
+    }
   }
 
   Reference* slots_of(Reference record) {
@@ -77,7 +92,8 @@ struct Model {
       record = f.heap->allocate_array(access, true, references, sizeof(Reference), 0);
     }
     CHECK(record != kNone);
-    records[record] = {shape, std::vector<Reference>(references, kNone), random.next()};
+    records[record] = {shape, std::vector<Reference>(references, kNone), ++last_value};
+    ++made[shape];
     for (uint32_t i = 0; i < references; ++i) CHECK_EQ(slots_of(record)[i], kNone);
     if (uint64_t* value = value_of(record)) *value = records[record].value;
     roots[f.heap->add_root(access, record)] = record;
@@ -99,6 +115,45 @@ struct Model {
     std::advance(root, random.below(static_cast<uint32_t>(roots.size())));
     f.heap->remove_root(access, root->first);
     roots.erase(root);
+  }
+
+  void watch() {
+    Access access(*f.heap);
+    const Reference record = any_record();
+    if (record == kNone) return;
+    weak.push_back({f.heap->add_weak(access, record), record, records.at(record).value});
+    CHECK(weak.back().id != kNoWeak);
+  }
+  // What a weak reference leads to now; kNone when it is gone.
+  Reference follow(Access& access, const Weak& one) {
+    const Reference record = f.heap->load_weak(access, one.id);
+    if (record == kNone) return kNone;
+    CHECK_EQ(record, one.record);
+    CHECK_EQ(records.at(record).value, one.value);
+    return record;
+  }
+  void get_back() {
+    if (weak.empty()) return;
+    Access access(*f.heap);
+    const uint32_t i = random.below(static_cast<uint32_t>(weak.size()));
+    const Reference record = follow(access, weak[i]);
+    if (record != kNone && random.one_in(3)) roots[f.heap->add_root(access, record)] = record;
+    if (random.one_in(2)) return;
+    f.heap->remove_weak(access, weak[i].id);
+    weak.erase(weak.begin() + i);
+  }
+  void take_reclaimed(const std::set<Reference>& live) {
+    for (const unsigned shape : kWatched) {
+      std::vector<char> copy(shapes[shape].bytes);
+      Access access(*f.heap);
+      while (f.heap->take_reclaimed(access, *shapes[shape].type, copy.data())) {
+        uint64_t value;
+        std::memcpy(&value, copy.data() + copy.size() - 8, 8);
+        CHECK(reclaimed.insert(value).second);
+        --made[shape];
+      }
+    }
+    for (const Reference record : live) CHECK(!reclaimed.contains(records.at(record).value));
   }
 
   std::set<Reference> reachable() const {
@@ -131,6 +186,21 @@ struct Model {
     const std::set<Reference> expected = reachable();
     compare(expected);
     CHECK_EQ(f.live_records(), expected.size());
+    take_reclaimed(expected);
+    CHECK_EQ(f.heap->reclaimed_count(), 0u);
+    for (const unsigned shape : kWatched) {
+      CHECK_EQ(made[shape], std::count_if(expected.begin(), expected.end(), [&](Reference record) {
+                 return records.at(record).shape == shape;
+               }));
+    }
+    {
+      Access access(*f.heap);
+      for (const Weak& one : weak) {
+        const bool lives =
+            expected.contains(one.record) && records.at(one.record).value == one.value;
+        CHECK_EQ(follow(access, one), lives ? one.record : kNone);
+      }
+    }
     std::erase_if(records, [&](const auto& entry) { return !expected.contains(entry.first); });
   }
 
@@ -140,6 +210,10 @@ struct Model {
       make();
     } else if (what < 70) {
       link();
+    } else if (what < 76) {
+      watch();
+    } else if (what < 80) {
+      get_back();
     } else if (what < 98 || roots.size() < 50) {
       if (roots.size() > 30) drop();
     } else {
@@ -152,6 +226,10 @@ struct Model {
   std::vector<Shape> shapes;
   std::map<Reference, Record> records;
   std::map<RootId, Reference> roots;
+  std::vector<Weak> weak;
+  std::map<unsigned, int64_t> made;  // of each shape, less those that are told to be gone
+  std::set<uint64_t> reclaimed;      // their values
+  uint64_t last_value = 0;
 };
 
 CASE(KeepsExactlyWhatTheModelReaches) {
@@ -180,7 +258,10 @@ CASE(KeepsWhatTheModelReachesBesideACollectorThread) {
   Model model(seed_of_this_run(), options);
   for (int i = 0; i < 30000; ++i) {
     model.step();
-    if (i % 1000 == 0) model.compare(model.reachable());
+    if (i % 1000 == 0) {
+      model.compare(model.reachable());
+      model.take_reclaimed(model.reachable());
+    }
   }
   model.collect();
 }

@@ -11,10 +11,12 @@ using collected::Access;
 using collected::CollectedHeap;
 using collected::HeapOptions;
 using collected::kNone;
+using collected::kNoWeak;
 using collected::Layout;
 using collected::RecordType;
 using collected::Reference;
 using collected::RootId;
+using collected::WeakId;
 
 // Small enough for sanitizers and for exhausting it.
 inline HeapOptions small_heap() {

@@ -10,6 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+import trimalloc
+
 from .shapes import graph_classes
 
 
@@ -30,6 +32,9 @@ class GraphModel(RuleBasedStateMachine):
         self.g = graph_classes(checked=True)
         self.g.heap._collect_always(always)
         self.held: list[tuple[Plain, object]] = []
+        self.weak: list[tuple[Plain, trimalloc.WeakReference[object]]] = []
+        self.reclaimed: list[int] = []
+        self.g.heap.on_reclaim(self.g.Vertex, lambda gone: self.reclaimed.append(gone.id))
         self.made = 0
 
     def _any(self, data: st.DataObject, pairs: list[tuple[Plain, object]]) -> tuple[Plain, object]:
@@ -72,10 +77,32 @@ class GraphModel(RuleBasedStateMachine):
         if self.held:
             self.held.remove(self._any(data, self.held))
 
+    @rule(data=st.data())
+    def watch(self, data: st.DataObject) -> None:
+        if self.held:
+            plain, vertex = self._any(data, self.held)
+            self.weak.append((plain, self.g.heap.weakref(vertex)))
+
+    @rule(data=st.data(), stop=st.booleans())
+    def get_back(self, data: st.DataObject, stop: bool) -> None:
+        if self.weak:
+            at = data.draw(st.integers(0, len(self.weak) - 1))
+            plain, weak = self.weak.pop(at) if stop else self.weak[at]
+            vertex = weak()
+            if vertex is not None:
+                self.held.append((plain, vertex))
+
     @rule()
     def collect(self) -> None:
         self.g.heap.collect()
         vertices, edges = self._reachable()
+        for plain, weak in self.weak:
+            vertex = weak()
+            assert (vertex.id if plain in vertices else vertex) == (  # type: ignore[attr-defined]
+                plain.id if plain in vertices else None
+            )
+        left = {plain.id for plain in vertices}
+        assert sorted(self.reclaimed) == [i for i in range(1, self.made + 1) if i not in left]
         names = sum(1 for plain in vertices if plain.name is not None)
         live = sum(
             int(mask.count(1))

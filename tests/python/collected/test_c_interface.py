@@ -1,0 +1,91 @@
+"""The C interface of the collected heap: from C, from C++, and from Python by ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from engine.exported_symbols import exported_symbols
+from support.programs import Programs, cases_in
+
+import trimalloc
+
+HERE = Path(__file__).parent / "programs"
+SOURCES = (HERE / "c_interface.c", HERE / "cpp_interface.cc")
+HEADER = Path(trimalloc.get_include()) / "trimalloc" / "heap.h"
+
+
+def _flags() -> list[str]:
+    library = Path(trimalloc.heap_library_path())
+    return [f"-I{trimalloc.get_include()}", str(library), f"-Wl,-rpath,{library.parent}"]
+
+
+@pytest.mark.parametrize(
+    ("source", "case"), [(source, case) for source in SOURCES for case in cases_in(source)]
+)
+def test_case(source: Path, case: str, programs: Programs) -> None:
+    program = programs.build(source, _flags())
+    done = subprocess.run([str(program), case], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"status {done.returncode}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("standard", ["c99", "c11", "c++11", "c++20"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_the_header_is_clean(compiler: str, standard: str, tmp_path: Path) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    language = "c++" if "++" in standard else "c"
+    source = tmp_path / "header.c"
+    source.write_text('#include "trimalloc/heap.h"\n')
+    words = [compiler, "-x", language, f"-std={standard}", "-pedantic", "-Wall", "-Wextra"]
+    words += ["-Wconversion", "-Werror", "-fsyntax-only", f"-I{trimalloc.get_include()}"]
+    done = subprocess.run([*words, str(source)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_all_that_the_header_declares_is_exported_and_nothing_else() -> None:
+    text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(encoding="utf-8"), flags=re.DOTALL)
+    declared = set(re.findall(r"\b(trimalloc_\w+)\s*\([^()]*\);", text))
+    called = set(re.findall(r"return (trimalloc_\w+)\(", text))
+    assert called <= declared
+    exported = exported_symbols(Path(trimalloc.heap_library_path())).split()
+    assert declared == set(exported)
+
+
+def test_it_brings_no_malloc_and_no_cpp_library() -> None:
+    words = ["readelf", "-d", trimalloc.heap_library_path()]
+    needed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"NEEDED.*\[(\w+)", needed)) <= {"libc", "libm", "libpthread"}
+
+
+def test_ctypes_can_use_it() -> None:
+    library = ctypes.CDLL(trimalloc.heap_library_path())
+    for name in ("trimalloc_heap_create", "trimalloc_at"):
+        getattr(library, name).restype = ctypes.c_void_p
+    library.trimalloc_at.argtypes = (ctypes.c_void_p, ctypes.c_uint32)
+    heap = ctypes.c_void_p(library.trimalloc_heap_create(None))
+    references = (ctypes.c_uint32 * 1)(0)
+    link = library.trimalloc_type_create(heap, 16, references, 1)
+    access = ctypes.create_string_buffer(64)
+    library.trimalloc_enter(heap, access)
+    root = library.trimalloc_root_add(access, 0)
+    for _ in range(1000):
+        record = library.trimalloc_new(access, link)
+        slot = ctypes.c_void_p(library.trimalloc_at(access, record))
+        library.trimalloc_store(access, slot, library.trimalloc_root_get(access, root))
+        library.trimalloc_root_set(access, root, record)
+        library.trimalloc_new(access, link)  # garbage
+    library.trimalloc_collect(access)
+    length = 0
+    record = library.trimalloc_root_get(access, root)
+    while record:
+        record = ctypes.c_uint32.from_address(library.trimalloc_at(access, record)).value
+        length += 1
+    library.trimalloc_leave(access)
+    library.trimalloc_heap_verify(heap)
+    library.trimalloc_heap_destroy(heap)
+    assert length == 1000
