@@ -1,0 +1,190 @@
+"""What a record costs in Python: a `trimalloc.Heap` beside objects, dicts and a NumPy array.
+
+    python -m bench.collected.records [COUNT]
+
+Records {int64, two references}, each linked to two others, in a process of its own for each kind:
+
+    bytes      resident memory per record, all in, with a list, batch or array that holds them
+    build ns   per record: made and linked
+    gc ms      `gc.collect()` with all of them alive, less what it takes without
+    read ns    one number of one record, through a handle
+    write ns   the same written
+    store ns   one reference of one record to another
+    column ns  one number of each record, per record, all at once
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+
+from bench.python.harness import require, status_kib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+np = require("numpy")
+trimalloc = require("trimalloc")
+
+COUNT = 5_000_000
+REPEAT = 200_000  # of a single access
+BEST_OF = 5
+FIGURES = ("bytes", "build ns", "gc ms", "read ns", "write ns", "store ns", "column ns")
+
+
+class Slots:
+    """The usual advice for many small objects."""
+
+    __slots__ = ("a", "b", "id")
+
+    def __init__(self, number: int) -> None:
+        self.id = number
+        self.a: Slots | None = None
+        self.b: Slots | None = None
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The best of a few runs."""
+    best = float("inf")
+    for _ in range(BEST_OF):
+        start = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def access_figures(record: Any, other: Any) -> dict[str, float]:
+    """ns of one access by attribute, less the loop's."""
+
+    def empty() -> None:
+        for _ in range(REPEAT):
+            pass
+
+    def read() -> None:
+        for _ in range(REPEAT):
+            record.id  # noqa: B018
+
+    def write() -> None:
+        for _ in range(REPEAT):
+            record.id = 7
+
+    def store() -> None:
+        for _ in range(REPEAT):
+            record.a = other
+
+    loop = seconds(empty)
+    return {
+        f"{name} ns": (seconds(work) - loop) / REPEAT * 1e9
+        for name, work in (("read", read), ("write", write), ("store", store))
+    }
+
+
+def slots(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
+    """Objects with `__slots__`, in a list."""
+    records = [Slots(number) for number in range(count)]
+    for position, record in enumerate(records):
+        record.a, record.b = records[position - 1], records[-position]
+
+    def figures() -> dict[str, float]:
+        column = seconds(lambda: sum(record.id for record in records)) / count * 1e9
+        return access_figures(records[5], records[6]) | {"column ns": column}
+
+    return records, figures
+
+
+def dicts(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
+    """A dict for each record, in a list."""
+    records: list[dict[str, Any]] = [
+        {"id": number, "a": None, "b": None} for number in range(count)
+    ]
+    for position, record in enumerate(records):
+        record["a"], record["b"] = records[position - 1], records[-position]
+
+    def figures() -> dict[str, float]:
+        return {"column ns": seconds(lambda: sum(r["id"] for r in records)) / count * 1e9}
+
+    return records, figures
+
+
+def array(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
+    """One structured array; references are row numbers. Rows can't come and go one by one."""
+    records = np.zeros(count, [("id", np.int64), ("a", np.uint32), ("b", np.uint32)])
+    numbers = np.arange(count)
+    records["id"] = numbers
+    records["a"], records["b"] = numbers - 1, -numbers
+    total = records["id"].sum
+
+    def figures() -> dict[str, float]:
+        return {"column ns": seconds(total) / count * 1e9}
+
+    return records, figures
+
+
+def heap(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
+    """Records of a heap, in a batch."""
+    home = trimalloc.Heap()
+    namespace = {"__annotations__": {"id": trimalloc.int64, "a": "Node | None", "b": "Node | None"}}
+    node = home.record(type("Node", (), namespace))
+    records = node.batch(count)
+    records.id = np.arange(count)
+    records.a, records.b = records[np.arange(count) - 1], records[-np.arange(count)]
+    home.collect()  # what linking them took goes back
+
+    def figures() -> dict[str, float]:
+        column = seconds(lambda: int(records.id.sum())) / count * 1e9
+        return access_figures(records[5], records[6]) | {"column ns": column}
+
+    return (home, records), figures
+
+
+KINDS = {"__slots__": slots, "dict": dicts, "NumPy array": array, "trimalloc.Heap": heap}
+
+
+def measure(kind: str, count: int) -> dict[str, float]:
+    """All figures of one kind, in this process."""
+    gc.collect()
+    collecting = seconds(gc.collect)
+    before = status_kib("VmRSS")
+    start = time.perf_counter()
+    alive, figures = KINDS[kind](count)
+    built = time.perf_counter() - start
+    result = {
+        "bytes": (status_kib("VmRSS") - before) * 1024 / count,
+        "build ns": built / count * 1e9,
+        "gc ms": (seconds(gc.collect) - collecting) * 1e3,
+    }
+    result |= figures()
+    del alive
+    return result
+
+
+def main(argv: list[str]) -> None:
+    """Prints a table; with a kind, one line of JSON."""
+    try:
+        count = int(argv[0]) if argv else COUNT
+    except ValueError:
+        sys.exit(f"records: {argv[0]!r} is no number of records; give one such as 1000000")
+    if len(argv) > 1:
+        print(json.dumps(measure(argv[1], count)), flush=True)
+        os._exit(0)  # freeing a million linked objects one by one is nobody's figure here
+    print(f"{count} records {{int64, two references}}, Python {sys.version.split()[0]}\n")
+    print("| | " + " | ".join(FIGURES) + " |")
+    print("| --- |" + " ---: |" * len(FIGURES))
+    for kind in KINDS:
+        command = [sys.executable, "-m", "bench.collected.records", str(count), kind]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"records: {kind} failed: {done.stderr.strip()}")
+        found = json.loads(done.stdout)
+        cells = (f"{found[name]:.3g}" if name in found else "" for name in FIGURES)
+        print(f"| {kind} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
