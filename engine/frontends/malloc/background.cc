@@ -49,16 +49,18 @@ bool something_to_release(Pages more) {
 
 }  // namespace
 
+void Background::wake() {
+  uint32_t expected = kSleeping;
+  if (state_.load(std::memory_order_relaxed) == kSleeping &&
+      state_.compare_exchange_strong(expected, kRunning)) {
+    platform::futex_wake(&state_, 1);
+  }
+}
+
 void Background::note_activity(void* caller, Pages pages) {
   const uint32_t state = state_.load(std::memory_order_relaxed);
   if (__builtin_expect(state == kRunning, 1)) return;
-  if (state == kSleeping) {
-    uint32_t expected = kSleeping;
-    if (state_.compare_exchange_strong(expected, kRunning)) {
-      platform::futex_wake(&state_, 1);
-    }
-    return;
-  }
+  if (state == kSleeping) return wake();
   if (state != kOff || !something_to_release(pages)) return;
   if (g_settings.scavenger.load(std::memory_order_relaxed) == 0) return;
   // libc frees and allocates while it holds locks that pthread_create needs (the stack cache's in

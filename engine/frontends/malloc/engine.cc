@@ -166,6 +166,7 @@ void deallocate_slow(void* block) {
     // Before the block is free: starting the thread allocates, and should not find its pages.
     g_background.note_activity(__builtin_return_address(0), span->pages);
     g_tiers.page_heap.free(span);
+    g_background.wake();
     return;
   } else if (reinterpret_cast<uintptr_t>(block) % kGranuleBytes != 0) {
     stop_interior("free", block, block_begin(block));

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "engine/base/tunables.h"
+#include "engine/frontends/malloc/background.h"
 #include "engine/frontends/malloc/engine.h"
 #include "engine/frontends/malloc/large.h"
 
@@ -95,10 +96,11 @@ void* resize_large(Span* span, void* block, size_t bytes) {
 // Of a block of whole pages, or one that becomes that: tried again when there was something to give
 // back.
 template <typename Resize>
-void* resize_pages(Resize resize) {
+void* resize_pages(void* caller, Resize resize) {
   void* result = resize();
   if (result == nullptr && release_everything() != 0) result = resize();
   settle_debt();
+  g_background.note_activity(caller);
   return result;
 }
 
@@ -124,11 +126,12 @@ void* reallocate(void* block, size_t bytes) {
     errno = ENOMEM;
     return nullptr;
   }
+  void* const caller = __builtin_return_address(0);
   void* result = nullptr;
   if (large != nullptr) {
-    result = resize_pages([=] { return resize_large(large, block, bytes); });
+    result = resize_pages(caller, [=] { return resize_large(large, block, bytes); });
   } else if (ours && bytes > old_bytes && bytes > tunable::kWholePagesBytes) {
-    result = resize_pages([=] { return move_to_pages(block, old_bytes, bytes); });
+    result = resize_pages(caller, [=] { return move_to_pages(block, old_bytes, bytes); });
   } else {
     result = move_by_copy(block, old_bytes, bytes);
   }

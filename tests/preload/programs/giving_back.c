@@ -73,6 +73,20 @@ CASE(an_idle_process_keeps_what_lives) {
   drop(living);
 }
 
+/* Also when the background thread has gone to sleep before. */
+CASE(a_shrunk_block_gives_back) {
+  size_t before = start_up();
+  for (int round = 0; round < 2; round++) {
+    char* block = OPAQUE(malloc(burst));
+    memset(block, 1, burst);
+    sleep_ms(1500);
+    CHECK(resident_bytes() > before + burst * 3 / 4);
+    block = OPAQUE(realloc(block, 1 << 20));
+    expect_to_fall(before + slack, burst);
+    free(block);
+  }
+}
+
 CASE(malloc_trim_gives_back_at_once) {
   size_t before = start_up();
   for (int i = 0; i < size_count; i++) {
