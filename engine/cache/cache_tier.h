@@ -65,6 +65,7 @@ class CacheTier {
   // New memory was taken: as many of them go, now and then, from classes in which much lies loose.
   void settle_growth(size_t bytes, uint64_t now_ms);
 
+  bool caching() const { return caching_; }
   void set_budget(size_t bytes) { budget_.store(bytes, std::memory_order_relaxed); }
   // What all thread caches may hold now; what they do hold is at most that.
   size_t claimed() const { return claimed_.load(std::memory_order_relaxed); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "engine/base/bits.h"
 #include "engine/base/check.h"
@@ -476,8 +477,10 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     Span* span = resident_.largest();
     if (span == nullptr) {
       const uint32_t others = releasing_.load(std::memory_order_relaxed);
+      const bool waits = others != 0 && go_on == nullptr;
+      release_awaited_ = release_awaited_ || waits;
       lock_.release();
-      if (others == 0 || go_on != nullptr) break;
+      if (!waits) break;
       platform::futex_wait(&releasing_, others);
       continue;
     }
@@ -507,8 +510,9 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     }
     merge_and_insert(span);
     low_water_ = std::min(low_water_, counters_.free_resident);
+    const bool awaited = std::exchange(release_awaited_, false);
     lock_.release();
-    platform::futex_wake(&releasing_, INT32_MAX);
+    if (awaited) platform::futex_wake(&releasing_, INT32_MAX);
     if (!given) break;  // locked memory stays
     total += resident;
   }

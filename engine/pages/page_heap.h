@@ -171,6 +171,7 @@ class PageHeap {
   // Spans out of the sets while their memory is given back, and what they still hold.
   // The count is written under the lock, and is the futex of who waits for them.
   std::atomic<uint32_t> releasing_{0};
+  bool release_awaited_ = false;  // somebody sleeps on it, or is about to
   Pages releasing_resident_ = 0;
   Pages hard_limit_ = 0;  // 0: none
   Pages soft_limit_ = 0;

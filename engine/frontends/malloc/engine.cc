@@ -212,6 +212,7 @@ const void* block_begin(const void* address) {
 
 size_t usable_bytes(const void* block) {
   if (block == nullptr) return 0;
+  if (const size_t bytes = small_bytes(block)) return bytes;
   return checked_bytes("malloc_usable_size", const_cast<void*>(block));
 }
 

@@ -30,7 +30,6 @@ void* allocate_aligned(size_t alignment, size_t bytes);
 void* allocate_zeroed(size_t count, size_t bytes);
 void* reallocate(void* block, size_t bytes);
 [[gnu::noinline]] void deallocate_slow(void* block);
-size_t usable_bytes(const void* block);
 
 // What became resident of late is made up for by what lies free elsewhere: free runs, then pages
 // inside spans. In slow paths, without locks.
@@ -57,6 +56,21 @@ const void* block_begin(const void* address);
   void* object = allocate_from_cache(bytes);
   return __builtin_expect(object != nullptr, 1) ? object : allocate_slow(bytes);
 }
+
+// What a block that belongs to a class can hold, from its page's class alone: neither its span nor
+// its bit is looked at, which are two cache misses where blocks are asked at random (redis asks at
+// every malloc and free: 14 % of its time went there). So a wrong pointer is noticed where free
+// notices it. 0: another block, or none; or every call is to be checked.
+[[gnu::always_inline]] inline size_t small_bytes(const void* block) {
+  const PageLookup& lookup = g_tiers.arena.lookup();
+  const auto offset = static_cast<size_t>(static_cast<const char*>(block) - lookup.base);
+  const size_t granule = (offset >> 4) | (offset << 60);
+  if (__builtin_expect(granule >= lookup.granules, 0)) return 0;
+  if (__builtin_expect(!g_tiers.caches.caching(), 0)) return 0;
+  return kClasses[lookup.classes[granule >> (kPageShift - 4)]].object_bytes;
+}
+
+size_t usable_bytes(const void* block);
 
 // Budget: 18 instructions, 3 branches. The distance from the base in granules, rotated so that a
 // pointer which is no multiple of 16 becomes a huge one: one comparison refuses null, foreign and

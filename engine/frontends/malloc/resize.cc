@@ -112,7 +112,8 @@ void* reallocate(void* block, size_t bytes) {
     deallocate(block);
     return nullptr;
   }
-  const size_t old_bytes = checked_bytes("realloc", block);
+  const size_t known = small_bytes(block);
+  const size_t old_bytes = known != 0 ? known : checked_bytes("realloc", block);
   const Arena& arena = g_tiers.arena;
   const bool ours = arena.contains(block);
   Span* large = nullptr;
