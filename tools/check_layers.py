@@ -45,6 +45,21 @@ INCLUDE_EXCEPTIONS = {
     ("engine/frontends/malloc/api.cc", "engine/frontends/pymalloc_arenas/hooks.h"): (
         "the public table of functions also tells which mode was hooked"
     ),
+    ("engine/frontends/malloc/api.cc", "engine/frontends/pools/c_interface.h"): (
+        "the public table of functions has those of pools"
+    ),
+    ("engine/frontends/malloc/background.cc", "engine/frontends/pools/pools.h"): (
+        "the background thread looks after pools, too"
+    ),
+    ("engine/frontends/malloc/process.cc", "engine/frontends/pools/pools.h"): (
+        "fork takes the locks of pools before those of the tiers"
+    ),
+    ("engine/frontends/pools/", "engine/frontends/malloc/engine.h"): (
+        "chunks are blocks of this engine"
+    ),
+    ("engine/frontends/pools/c_interface.cc", "engine/frontends/malloc/background.h"): (
+        "what comes back to a pool wakes the background thread"
+    ),
 }
 
 # (file, name in the condition): why.

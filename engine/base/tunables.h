@@ -145,4 +145,16 @@ inline constexpr size_t kHolesDebtBytes = 1 * kMiB;
 // Stack of the background thread: it calls nothing deep.
 inline constexpr size_t kBackgroundStackBytes = 256 * kKiB;
 
+// --- pools ----------------------------------------------------------------------------------
+
+// What a pool takes from the page heap at a time unless it is told otherwise: large enough to be
+// given back by itself, small enough to be idle now and then.
+inline constexpr size_t kPoolChunkBytes = 1 * kMiB;
+// A block, its alignment or a chunk beyond this is a mistake.
+inline constexpr size_t kPoolMaxBytes = 1 * kTiB;
+// One processor keeps up to this much of a pool, and so many blocks: NumPy's and sockets' buffers
+// of 64 KiB eight at a time.
+inline constexpr size_t kPoolShardBytes = 512 * kKiB;
+inline constexpr uint32_t kPoolShardBlocks = 64;
+
 }  // namespace tri::tunable

@@ -18,15 +18,19 @@ namespace tri::platform {
 
 // In the order in which they are taken; fork takes all of them in it.
 enum class Rank : uint8_t {
-  kControl,   // starting and stopping the background thread
-  kRegistry,  // the list of thread caches
-  kCache,     // one thread's cache, against the scavenger
-  kSlots,     // the arrays that thread caches keep their pointers in
-  kTransfer,  // the transfer cache of one class
-  kCentral,   // the central free list of one class
-  kPageHeap,  // free spans, page states
-  kMetadata,  // fixed allocators and the arena's tables
+  kControl,    // starting and stopping the background thread
+  kPools,      // the list of pools
+  kPoolShard,  // one processor's blocks of a pool
+  kPool,       // the chunks of a pool
+  kRegistry,   // the list of thread caches
+  kCache,      // one thread's cache, against the scavenger
+  kSlots,      // the arrays that thread caches keep their pointers in
+  kTransfer,   // the transfer cache of one class
+  kCentral,    // the central free list of one class
+  kPageHeap,   // free spans, page states
+  kMetadata,   // fixed allocators and the arena's tables
 };
+inline constexpr unsigned kRanks = 11;
 
 inline void relax_cpu() {
 #if defined(__x86_64__)
@@ -52,9 +56,9 @@ inline void futex_wake(std::atomic<uint32_t>* word, int count) {
 #ifdef TRIMALLOC_DEBUG
 // How many locks of each rank this thread holds. Locks of one rank are held together only by fork,
 // which takes them in a fixed order.
-inline thread_local uint16_t t_held[8];
+inline thread_local uint16_t t_held[kRanks];
 inline void note_acquired(Rank rank) {
-  for (unsigned higher = static_cast<unsigned>(rank) + 1; higher < 8; ++higher) {
+  for (unsigned higher = static_cast<unsigned>(rank) + 1; higher < kRanks; ++higher) {
     TRI_CHECK_EQ(t_held[higher], 0);
   }
   ++t_held[static_cast<unsigned>(rank)];

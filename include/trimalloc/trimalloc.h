@@ -82,6 +82,31 @@ typedef struct trimalloc_stats {
   uint64_t arena_end;
 } trimalloc_stats;
 
+/* A pool of equal blocks, cut from big chunks. Any thread may take and give. */
+typedef struct trimalloc_pool trimalloc_pool;
+
+typedef struct trimalloc_pool_options {
+  uint32_t struct_size;
+  size_t block_bytes; /* at least 1; blocks lie at multiples of `alignment` */
+  size_t alignment;   /* a power of two; 0 means 64 */
+  size_t chunk_bytes; /* what is taken from the page heap at a time; at least a block. 0: 1 MiB */
+  size_t limit_bytes; /* of chunks; at least one chunk. 0: none */
+} trimalloc_pool_options;
+
+/* Blocks, unless the name says otherwise. */
+typedef struct trimalloc_pool_stats {
+  uint32_t struct_size;
+  uint64_t taken;           /* now in use */
+  uint64_t free;            /* could be taken without a new chunk */
+  uint64_t most_out;        /* that were out of the chunks at once: in use, or kept for a processor */
+  uint64_t block_bytes;     /* what a block occupies: rounded to the alignment */
+  uint64_t chunks;          /* how many there are now */
+  uint64_t chunk_bytes;     /* of each */
+  uint64_t chunk_blocks;    /* in each */
+  uint64_t chunks_made;     /* since the start */
+  uint64_t chunks_returned; /* given back to the page heap since the start */
+} trimalloc_pool_stats;
+
 typedef struct trimalloc_api {
   uint32_t abi_version;
   uint32_t struct_size;
@@ -132,6 +157,22 @@ typedef struct trimalloc_api {
   /* Checks every structure of the engine; returns 0, or aborts with one line naming what is broken.
    * Takes every lock: for tests. */
   int (*verify)(void);
+
+  /* Pools. `pool_create` returns NULL with errno EINVAL or ENOMEM. `pool_destroy` takes every block
+   * with it; no other thread may be in a call on the pool. `pool_take` returns NULL with errno ENOMEM
+   * at the limit or when there is no memory; a block's bytes are what they happen to be.
+   * `pool_take_within` waits for at most so many milliseconds for a block to be given, less when a
+   * signal comes. A block that is given twice, or to the wrong pool, stops the program when that is
+   * noticed. `pool_trim` gives what is free back to the page heap now (it goes by itself once it was
+   * idle for a moment) and returns its bytes. `pool_read_stats` returns 0, or -1 for another
+   * struct_size. */
+  trimalloc_pool *(*pool_create)(const trimalloc_pool_options *options);
+  void (*pool_destroy)(trimalloc_pool *pool);
+  void *(*pool_take)(trimalloc_pool *pool);
+  void *(*pool_take_within)(trimalloc_pool *pool, uint32_t ms);
+  void (*pool_give)(trimalloc_pool *pool, void *block);
+  size_t (*pool_trim)(trimalloc_pool *pool);
+  int (*pool_read_stats)(trimalloc_pool *pool, trimalloc_pool_stats *out);
 } trimalloc_api;
 
 /* Exported by libtrimalloc.so. */

@@ -6,6 +6,7 @@
 #include "engine/frontends/malloc/engine.h"
 #include "engine/frontends/malloc/process.h"
 #include "engine/frontends/malloc/settings.h"
+#include "engine/frontends/pools/c_interface.h"
 #include "engine/frontends/pymalloc_arenas/hooks.h"
 #include "engine/observe/snapshot.h"
 #include "include/trimalloc/trimalloc.h"
@@ -84,6 +85,13 @@ constexpr trimalloc_api kApi = {
     .is_preloaded = api_is_preloaded,
     .mode = api_mode,
     .verify = api_verify,
+    .pool_create = pools::api_create,
+    .pool_destroy = pools::api_destroy,
+    .pool_take = pools::api_take,
+    .pool_take_within = pools::api_take_within,
+    .pool_give = pools::api_give,
+    .pool_trim = pools::api_trim,
+    .pool_read_stats = pools::api_read_stats,
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "engine/frontends/malloc/engine.h"
 #include "engine/frontends/malloc/reports.h"
 #include "engine/frontends/malloc/settings.h"
+#include "engine/frontends/pools/pools.h"
 #include "engine/pages/scavenger.h"
 #include "engine/platform/libc.h"
 #include "engine/platform/syscalls.h"
@@ -44,6 +45,7 @@ bool pages_to_release(Pages more = 0) {
 // Worth a thread: memory that is free, or may lie free in caches.
 bool something_to_release(Pages more) {
   return g_settings.stats_every.load(std::memory_order_relaxed) != 0 || pages_to_release(more) ||
+         pools::g_pools.hold_something() ||
          g_tiers.caches.claimed() >= 4 * tunable::kScavengeFromBytes;
 }
 
@@ -125,6 +127,7 @@ void Background::run(uint32_t generation) {
         g_tiers.caches.drain_idle(now, setting_ms(g_settings.idle_drain_ms)) != 0;
     // When every thread is idle nobody will come for what lies between them either.
     const bool transfer_holds = g_tiers.caches.trim_transfer(!threads_hold);
+    const bool pools_left = pools::g_pools.look();
     const bool pages_left =
         scavenger.look(now, setting_ms(g_settings.release_delay_ms), !threads_hold);
     if (!threads_hold || now - holes_ms >= tunable::kHolesPeriodMs) {
@@ -135,11 +138,12 @@ void Background::run(uint32_t generation) {
     const bool prints = lines.print_when_due(now);
     uint32_t expected = kRunning;
     const bool nothing_left =
-        !threads_hold && !transfer_holds && !pages_left && !holes_left && !prints;
+        !threads_hold && !transfer_holds && !pools_left && !pages_left && !holes_left && !prints;
     if (nothing_left && state_.compare_exchange_strong(expected, kSleeping)) {
       // A free between the look and the sleep saw a running thread and woke nobody.
       expected = kSleeping;
-      if (!pages_to_release() || !state_.compare_exchange_strong(expected, kRunning)) {
+      const bool missed = pages_to_release() || pools::g_pools.hold_something();
+      if (!missed || !state_.compare_exchange_strong(expected, kRunning)) {
         // Until note_activity or hold changes the state; woken for no reason, it sleeps on.
         while (current(kSleeping)) platform::futex_wait(&state_, kSleeping);
         continue;

@@ -9,6 +9,7 @@
 #include "engine/frontends/malloc/background.h"
 #include "engine/frontends/malloc/engine.h"
 #include "engine/frontends/malloc/settings.h"
+#include "engine/frontends/pools/pools.h"
 #include "engine/platform/libc.h"
 
 namespace tri {
@@ -38,6 +39,7 @@ void before_fork() {
   if (bytes_of(g_tiers.page_heap.counters().free_resident) >= tunable::kScavengeFromBytes) {
     g_tiers.page_heap.release(tunable::kForkReleaseBytes >> kPageShift);
   }
+  pools::g_pools.lock_all();
   g_tiers.caches.lock_all();
   g_tiers.page_heap.lock().acquire();
   g_tiers.arena.metadata_lock().acquire();
@@ -47,6 +49,7 @@ void unlock_everything() {
   g_tiers.arena.metadata_lock().release();
   g_tiers.page_heap.lock().release();
   g_tiers.caches.unlock_all();
+  pools::g_pools.unlock_all();
 }
 
 void after_fork_in_parent() {
@@ -59,6 +62,7 @@ void after_fork_in_child() {
   unlock_everything();
   g_tiers.caches.reset_in_child(t_state);
   g_tiers.page_heap.recover_in_child();
+  pools::g_pools.reset_in_child();
   g_background.reset_in_child();
 }
 
