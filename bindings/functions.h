@@ -50,6 +50,7 @@ nb::object is_preloaded(nb::handle);
 nb::object mode(nb::handle);
 nb::object owns(nb::handle address);
 nb::object verify(nb::handle);
+nb::object engine_capsule(nb::handle);
 nb::object version_info(nb::handle);
 
 // pressure.cc

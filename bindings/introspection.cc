@@ -32,6 +32,11 @@ nb::object verify(nb::handle) {
   return nb::steal(PyLong_FromLong(result));
 }
 
+nb::object engine_capsule(nb::handle) {
+  return nb::steal(
+      PyCapsule_New(const_cast<trimalloc_api*>(&engine()), "trimalloc.engine", nullptr));
+}
+
 nb::object version_info(nb::handle) {
   return nb::steal(Py_BuildValue("{sIsIsI}", "abi_version", engine().abi_version,
                                  "api_struct_bytes", engine().struct_size, "size_classes",

@@ -34,6 +34,9 @@ PyMethodDef kMethods[] = {
      "verify() -> int\n\nChecks every structure of the engine; aborts when one is broken."},
     {"set_pressure_callbacks", method<set_pressure_callbacks>, METH_O,
      "set_pressure_callbacks(callbacks) -> None\n\nReplaces the tuple of pressure callbacks."},
+    {"engine", method<engine_capsule>, METH_NOARGS,
+     "engine() -> capsule\n\nThe engine in use, a const trimalloc_api*, for other extensions: "
+     "PyCapsule_GetPointer(capsule, \"trimalloc.engine\")."},
     {"version_info", method<version_info>, METH_NOARGS,
      "version_info() -> dict\n\nThe versions of the engine's C interface."},
     {nullptr, nullptr, 0, nullptr},

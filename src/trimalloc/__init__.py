@@ -10,6 +10,7 @@ TYPE_CHECKING = False  # typing's own constant, without the milliseconds of impo
 if TYPE_CHECKING:
     from trimalloc._collected import Record, WeakReference
     from trimalloc._native import __version__
+    from trimalloc._pools import PoolBlock, PoolExhaustedError
     from trimalloc.collected.batch import Batch
     from trimalloc.collected.blocks import Block
     from trimalloc.collected.fields import (
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from trimalloc.geometry import SizeClass, size_classes
     from trimalloc.limits import set_memory_limit
     from trimalloc.location import get_include, heap_library_path, library_path
+    from trimalloc.pools.pool import Pool
+    from trimalloc.pools.pool_stats import PoolStats
     from trimalloc.pressure import on_pressure, remove_on_pressure
     from trimalloc.settings import Setting, config
     from trimalloc.snapshot import ClassStats, Stats, stats
@@ -52,6 +55,10 @@ __all__ = [
     "Explanation",
     "Heap",
     "HeapStats",
+    "Pool",
+    "PoolBlock",
+    "PoolExhaustedError",
+    "PoolStats",
     "Record",
     "Setting",
     "SizeClass",
@@ -99,6 +106,10 @@ _HOMES = {
     "Explanation": "explanation",
     "Heap": "collected.heap",
     "HeapStats": "collected.heap_stats",
+    "Pool": "pools.pool",
+    "PoolBlock": "_pools",
+    "PoolExhaustedError": "_pools",
+    "PoolStats": "pools.pool_stats",
     "Record": "_collected",
     "Setting": "settings",
     "SizeClass": "geometry",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from trimalloc import _collected
-from trimalloc.collected.optional_numpy import numpy_or_none
+from trimalloc.optional_numpy import numpy_or_none
 
 if TYPE_CHECKING:
     from trimalloc.collected.layout import PlacedField, RecordLayout

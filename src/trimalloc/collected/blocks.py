@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trimalloc.collected.optional_numpy import numpy_needed
+from trimalloc.optional_numpy import numpy_needed
 
 if TYPE_CHECKING:
     from trimalloc import _collected

@@ -1,0 +1,68 @@
+// What the files of trimalloc._pools share: a pool and a block as Python objects.
+//
+// The extension has no engine: it is given the one in use by trimalloc._native, as a capsule,
+// because two engines would each explain half of the memory.
+//
+// Two threads: a pool is the engine's, which is safe for all. A block's state is one word, so that
+// of two threads that give it back one does and the other is told; without the GIL, too. The rest
+// of the objects is written before others can see it.
+#ifndef TRIMALLOC_BINDINGS_POOLS_STATE_H_
+#define TRIMALLOC_BINDINGS_POOLS_STATE_H_
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <trimalloc/trimalloc.h>
+
+#include <atomic>
+#include <cstdint>
+
+namespace trimalloc::bindings {
+
+struct ModuleState {
+  const trimalloc_api* engine;
+  PyTypeObject* pool_type;
+  PyTypeObject* block_type;
+  PyObject* exhausted_error;
+};
+
+ModuleState* state_of_module(PyObject* module);
+// Of the module that made the pool type which `type` is or derives from. (3.10 has no
+// PyType_GetModuleByDef.)
+ModuleState* state_of_type(PyTypeObject* type);
+
+// What happens to a block's bytes when it comes back.
+enum class OnGive : uint8_t { kNothing, kClear, kPoison };
+
+struct PoolObject {
+  PyObject_HEAD ModuleState* state;
+  trimalloc_pool* pool;
+  Py_ssize_t block_bytes;
+  OnGive on_give;
+  bool closed;
+  double timeout;      // seconds that take() waits at the limit; < 0: for ever
+  PyObject* listener;  // called, without arguments, after a block came back; or nullptr
+};
+
+struct BlockObject {
+  PyObject_HEAD PoolObject* pool;
+  void* memory;
+  // How many buffers of it are out, and kGiven once it was given back. The memory goes with the
+  // last of both.
+  std::atomic<uint32_t> word;
+};
+inline constexpr uint32_t kGiven = 1u << 31;
+
+inline PoolObject* pool_of(PyObject* object) { return reinterpret_cast<PoolObject*>(object); }
+inline BlockObject* block_of(PyObject* object) { return reinterpret_cast<BlockObject*>(object); }
+
+// A block object for memory that was taken from the pool; takes it back on failure.
+PyObject* make_block(PoolObject* pool, void* memory);
+// The memory goes back to the pool, which tells its listener. Keeps a Python error that is set.
+void return_memory(PoolObject* pool, void* memory);
+
+int add_pool_type(PyObject* module, ModuleState& state);
+int add_block_type(PyObject* module, ModuleState& state);
+
+}  // namespace trimalloc::bindings
+
+#endif  // TRIMALLOC_BINDINGS_POOLS_STATE_H_
