@@ -1,0 +1,1 @@
+"""Buffers that are reused: pools beside queues and bytearrays, NumPy's arrays by allocator."""
