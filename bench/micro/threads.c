@@ -1,7 +1,7 @@
 /* What threads cost an allocator: their birth and death, and what idle ones keep.
  *
  *   threads birth BLOCKS   a thread is born, makes and frees BLOCKS mixed blocks, and dies
- *   threads idle COUNT     COUNT threads each make and free 1 MiB of mixed blocks, then wait: how
+ *   threads idle COUNT MIB COUNT threads each make and free so much in mixed blocks, then wait: how
  *                          much more than before is resident, at once and after 2 s */
 #include <pthread.h>
 #include <stdlib.h>
@@ -9,9 +9,9 @@
 
 #include "measure.h"
 
-static const char kUsage[] = "threads birth BLOCKS, threads idle COUNT";
+static const char kUsage[] = "threads birth BLOCKS, threads idle COUNT MIB";
 
-enum { kBlocksMax = 65536, kThreadsMax = 256, kIdleBytes = 1 << 20, kIdleMs = 2000 };
+enum { kBlocksMax = 65536, kThreadsMax = 1000, kIdleMaxBytes = 4 << 20, kIdleMs = 2000 };
 
 /* Sizes of 16 B to 2 KiB in turn: many classes, a little of each. */
 static size_t mixed_size(size_t i) { return 16 + (i * 272) % 2032; }
@@ -40,12 +40,13 @@ static void run_birth(void* context, long iterations) {
 }
 
 static pthread_barrier_t all_idle, all_end;
+static size_t idle_bytes;
 
 static void* become_idle(void* context) {
   (void)context;
-  void* made[kIdleBytes / 64];
+  void* made[kIdleMaxBytes / 512];
   size_t count = 0;
-  for (size_t bytes = 0; bytes < kIdleBytes; count++) {
+  for (size_t bytes = 0; bytes < idle_bytes; count++) {
     size_t size = mixed_size(count);
     made[count] = measure_malloc(size);
     memset(made[count], 1, size);
@@ -59,8 +60,10 @@ static void* become_idle(void* context) {
 
 static void* stay_idle(void* context) {
   (void)context;
-  char stack[kIdleBytes / 64 * sizeof(void*)];
-  measure_touch(stack, sizeof stack);
+  char stack[kIdleMaxBytes / 512 * sizeof(void*)];
+  size_t count = 0;
+  for (size_t bytes = 0; bytes < idle_bytes; count++) bytes += mixed_size(count);
+  measure_touch(stack, count * sizeof(void*));
   pthread_barrier_wait(&all_idle);
   pthread_barrier_wait(&all_end);
   return NULL;
@@ -95,11 +98,13 @@ static void report_idle(long count) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 3) measure_usage(kUsage);
+  if (argc < 3) measure_usage(kUsage);
   long number = measure_argument(argc, argv, 2, kUsage);
-  if (strcmp(argv[1], "birth") == 0 && number <= kBlocksMax) {
+  if (strcmp(argv[1], "birth") == 0 && argc == 3 && number <= kBlocksMax) {
     measure_and_report(run_birth, &number, 1);
-  } else if (strcmp(argv[1], "idle") == 0 && number >= 1 && number <= kThreadsMax) {
+  } else if (strcmp(argv[1], "idle") == 0 && argc == 4 && number >= 1 && number <= kThreadsMax) {
+    idle_bytes = (size_t)measure_argument(argc, argv, 3, kUsage) << 20;
+    if (idle_bytes < 1 << 20 || idle_bytes > kIdleMaxBytes) measure_usage(kUsage);
     report_idle(number);
   } else {
     measure_usage(kUsage);
