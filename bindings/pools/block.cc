@@ -25,7 +25,7 @@ bool check_held(BlockObject* block) {
 bool give_back(BlockObject* block) {
   const uint32_t before = block->word.fetch_or(kGiven, std::memory_order_acq_rel);
   if ((before & kGiven) != 0) return false;
-  if (before == 0) return_memory(block->pool, block->memory);
+  if (before == 0) block->source->give(block->source, block->memory);
   return true;
 }
 
@@ -50,7 +50,7 @@ void block_dealloc(PyObject* self) {
   PyTypeObject* const type = Py_TYPE(self);
   BlockObject* const block = block_of(self);
   give_back(block);
-  Py_DECREF(block->pool);
+  Py_DECREF(block->source);
   type->tp_free(self);
   Py_DECREF(type);
 }
@@ -65,7 +65,7 @@ int block_getbuffer(PyObject* self, Py_buffer* view, int flags) {
       return -1;
     }
   } while (!block->word.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel));
-  if (PyBuffer_FillInfo(view, self, block->memory, block->pool->block_bytes, 0, flags) == 0)
+  if (PyBuffer_FillInfo(view, self, block->memory, block->source->block_bytes, 0, flags) == 0)
     return 0;
   block->word.fetch_sub(1, std::memory_order_acq_rel);
   return -1;
@@ -74,26 +74,26 @@ int block_getbuffer(PyObject* self, Py_buffer* view, int flags) {
 void block_releasebuffer(PyObject* self, Py_buffer*) {
   BlockObject* const block = block_of(self);
   if (block->word.fetch_sub(1, std::memory_order_acq_rel) == (kGiven | 1)) {
-    return_memory(block->pool, block->memory);
+    block->source->give(block->source, block->memory);
   }
 }
 
-Py_ssize_t block_length(PyObject* self) { return block_of(self)->pool->block_bytes; }
+Py_ssize_t block_length(PyObject* self) { return block_of(self)->source->block_bytes; }
 
 PyObject* block_repr(PyObject* self) {
   BlockObject* const block = block_of(self);
-  return PyUnicode_FromFormat("<PoolBlock of %zd bytes%s>", block->pool->block_bytes,
+  return PyUnicode_FromFormat("<PoolBlock of %zd bytes%s>", block->source->block_bytes,
                               is_given(block) ? ", given back" : "");
 }
 
 PyObject* block_array(PyObject* self, void*) {
   if (!check_held(block_of(self))) return nullptr;
-  return PyObject_CallMethod(reinterpret_cast<PyObject*>(block_of(self)->pool), "_array_over", "O",
-                             self);
+  return PyObject_CallMethod(reinterpret_cast<PyObject*>(block_of(self)->source), "_array_over",
+                             "O", self);
 }
 
 PyObject* block_pool(PyObject* self, void*) {
-  return Py_NewRef(reinterpret_cast<PyObject*>(block_of(self)->pool));
+  return Py_NewRef(reinterpret_cast<PyObject*>(block_of(self)->source));
 }
 
 PyObject* block_address(PyObject* self, void*) {
@@ -167,14 +167,14 @@ PyType_Spec kSpec = {
 
 }  // namespace
 
-PyObject* make_block(PoolObject* pool, void* memory) {
-  BlockObject* block = PyObject_New(BlockObject, pool->state->block_type);
+PyObject* make_block(SourceObject* source, void* memory) {
+  BlockObject* block = PyObject_New(BlockObject, source->state->block_type);
   if (block == nullptr) {
-    pool->state->engine->pool_give(pool->pool, memory);
+    source->give(source, memory);
     return nullptr;
   }
-  block->pool = pool;
-  Py_INCREF(pool);
+  block->source = source;
+  Py_INCREF(source);
   block->memory = memory;
   new (&block->word) std::atomic<uint32_t>(0);
   return reinterpret_cast<PyObject*>(block);

@@ -26,13 +26,15 @@ int execute(PyObject* module) {
       "No block is free, the limit does not let the pool grow, and the wait, if any, is over.",
       PyExc_MemoryError, nullptr);
   if (PyModule_AddObjectRef(module, "PoolExhaustedError", state.exhausted_error) != 0) return -1;
-  return add_pool_type(module, state) != 0 || add_block_type(module, state) != 0 ? -1 : 0;
+  if (add_pool_type(module, state) != 0 || add_block_type(module, state) != 0) return -1;
+  return add_shared_type(module, state);
 }
 
 int traverse(PyObject* module, visitproc visit, void* arg) {
   ModuleState& state = *state_of_module(module);
   Py_VISIT(state.pool_type);
   Py_VISIT(state.block_type);
+  Py_VISIT(state.shared_type);
   Py_VISIT(state.exhausted_error);
   return 0;
 }
@@ -41,6 +43,7 @@ int clear(PyObject* module) {
   ModuleState& state = *state_of_module(module);
   Py_CLEAR(state.pool_type);
   Py_CLEAR(state.block_type);
+  Py_CLEAR(state.shared_type);
   Py_CLEAR(state.exhausted_error);
   return 0;
 }

@@ -11,22 +11,16 @@
 namespace trimalloc::bindings {
 namespace {
 
-// A wait is cut into pieces, between which signals are handled.
-constexpr double kWaitSeconds = 0.05;
 constexpr int kPoison = 0xDD;  // as the collected heap does
 
-const trimalloc_api& engine_of(PoolObject* pool) { return *pool->state->engine; }
+PoolObject* pool_of(PyObject* object) { return reinterpret_cast<PoolObject*>(object); }
+
+const trimalloc_api& engine_of(PoolObject* pool) { return *pool->source.state->engine; }
 
 bool check_open(PoolObject* pool) {
   if (!pool->closed) return true;
   PyErr_SetString(PyExc_ValueError, "the pool is closed");
   return false;
-}
-
-double now_seconds() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
 // --- take -------------------------------------------------------------------------------------
@@ -38,64 +32,27 @@ PyObject* raise_exhausted(PoolObject* pool, double waited) {
   char seconds[64] = "";
   if (waited > 0) snprintf(seconds, sizeof seconds, " after %.3g s", waited);
   PyErr_Format(
-      pool->state->exhausted_error,
+      pool->source.state->exhausted_error,
       "no block is free%s: %llu blocks of %zd bytes are taken; give some back, wait longer "
       "(timeout=), or raise the pool's limit or the process's",
-      seconds, static_cast<unsigned long long>(stats.taken), pool->block_bytes);
+      seconds, static_cast<unsigned long long>(stats.taken), pool->source.block_bytes);
   return nullptr;
-}
-
-// At the limit: nullptr with an error set, or memory.
-void* wait_for_memory(PoolObject* pool, double timeout) {
-  const double begin = now_seconds();
-  for (;;) {
-    const double waited = now_seconds() - begin;
-    const double left = timeout < 0 ? kWaitSeconds : std::min(timeout - waited, kWaitSeconds);
-    if (left <= 0) return raise_exhausted(pool, waited);
-    void* memory = nullptr;
-    Py_BEGIN_ALLOW_THREADS;
-    memory =
-        engine_of(pool).pool_take_within(pool->pool, static_cast<uint32_t>(std::ceil(left * 1000)));
-    Py_END_ALLOW_THREADS;
-    if (memory != nullptr) return memory;
-    if (PyErr_CheckSignals() != 0) return nullptr;
-  }
-}
-
-// None and missing are for ever and the pool's own. Returns false with an error set.
-bool parse_timeout(PoolObject* pool, PyObject* const* arguments, Py_ssize_t count,
-                   PyObject* keywords, double* timeout) {
-  *timeout = pool->timeout;
-  const Py_ssize_t named = keywords != nullptr ? PyTuple_GET_SIZE(keywords) : 0;
-  if (count + named == 0) return true;
-  if (count != 0 || named != 1 ||
-      PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), "timeout") != 0) {
-    PyErr_SetString(PyExc_TypeError, "take() has one argument: timeout=seconds, or None");
-    return false;
-  }
-  *timeout = -1;
-  if (arguments[0] == Py_None) return true;
-  *timeout = PyFloat_AsDouble(arguments[0]);
-  if (*timeout >= 0) return true;
-  if (PyErr_Occurred() == nullptr) {
-    PyErr_SetString(PyExc_ValueError, "timeout is seconds from 0, or None to wait for ever");
-  }
-  return false;
 }
 
 PyObject* pool_take(PyObject* self, PyObject* const* arguments, Py_ssize_t count,
                     PyObject* keywords) {
   PoolObject* const pool = pool_of(self);
-  double timeout = 0;
-  if (!check_open(pool) || !parse_timeout(pool, arguments, count, keywords, &timeout)) {
-    return nullptr;
-  }
+  double timeout = pool->timeout;
+  if (!check_open(pool) || !parse_timeout(arguments, count, keywords, &timeout)) return nullptr;
   void* memory = engine_of(pool).pool_take(pool->pool);
   if (memory == nullptr) {
-    memory = timeout == 0 ? raise_exhausted(pool, 0) : wait_for_memory(pool, timeout);
-    if (memory == nullptr) return nullptr;
+    memory = wait_for_memory(
+        timeout, [=](uint32_t ms) { return engine_of(pool).pool_take_within(pool->pool, ms); });
+    if (memory == nullptr) {
+      return PyErr_Occurred() != nullptr ? nullptr : raise_exhausted(pool, timeout);
+    }
   }
-  return make_block(pool, memory);
+  return make_block(&pool->source, memory);
 }
 
 PyObject* pool_take_now(PyObject* self, PyObject*) {
@@ -103,7 +60,7 @@ PyObject* pool_take_now(PyObject* self, PyObject*) {
   if (!check_open(pool)) return nullptr;
   void* memory = engine_of(pool).pool_take(pool->pool);
   if (memory == nullptr) Py_RETURN_NONE;
-  return make_block(pool, memory);
+  return make_block(&pool->source, memory);
 }
 
 // --- the rest ---------------------------------------------------------------------------------
@@ -144,6 +101,24 @@ PyObject* pool_set_listener(PyObject* self, PyObject* listener) {
   Py_RETURN_NONE;
 }
 
+void give_memory(SourceObject* source, void* memory) {
+  auto* const pool = reinterpret_cast<PoolObject*>(source);
+  if (pool->on_give != OnGive::kNothing) {
+    std::memset(memory, pool->on_give == OnGive::kClear ? 0 : kPoison,
+                static_cast<size_t>(source->block_bytes));
+  }
+  engine_of(pool).pool_give(pool->pool, memory);
+  if (pool->listener == nullptr) return;
+  PyObject *type = nullptr, *value = nullptr, *trace = nullptr;
+  PyErr_Fetch(&type, &value, &trace);
+  PyObject* const listener = Py_NewRef(pool->listener);
+  PyObject* const result = PyObject_CallNoArgs(listener);
+  if (result == nullptr) PyErr_WriteUnraisable(listener);
+  Py_XDECREF(result);
+  Py_DECREF(listener);
+  PyErr_Restore(type, value, trace);
+}
+
 PyObject* pool_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
   static const char* const names[] = {"block_bytes", "chunk_bytes", "limit_bytes", "alignment",
                                       "timeout",     "on_give",     nullptr};
@@ -158,8 +133,9 @@ PyObject* pool_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
   }
   auto* pool = pool_of(type->tp_alloc(type, 0));
   if (pool == nullptr) return nullptr;
-  pool->state = state_of_type(type);
-  pool->block_bytes = block;
+  pool->source.state = state_of_type(type);
+  pool->source.block_bytes = block;
+  pool->source.give = give_memory;
   pool->timeout = timeout;
   pool->on_give = static_cast<OnGive>(on_give);
   options.block_bytes = static_cast<size_t>(block);
@@ -203,7 +179,7 @@ void pool_dealloc(PyObject* self) {
 }
 
 PyObject* pool_block_bytes(PyObject* self, void*) {
-  return PyLong_FromSsize_t(pool_of(self)->block_bytes);
+  return PyLong_FromSsize_t(pool_of(self)->source.block_bytes);
 }
 
 PyObject* pool_is_closed(PyObject* self, void*) {
@@ -249,21 +225,29 @@ PyType_Spec kSpec = {"trimalloc._pools.Pool", sizeof(PoolObject), 0,
 
 }  // namespace
 
-void return_memory(PoolObject* pool, void* memory) {
-  if (pool->on_give != OnGive::kNothing) {
-    std::memset(memory, pool->on_give == OnGive::kClear ? 0 : kPoison,
-                static_cast<size_t>(pool->block_bytes));
+double now_seconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+bool parse_timeout(PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
+                   double* timeout) {
+  const Py_ssize_t named = keywords != nullptr ? PyTuple_GET_SIZE(keywords) : 0;
+  if (count + named == 0) return true;
+  if (count != 0 || named != 1 ||
+      PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), "timeout") != 0) {
+    PyErr_SetString(PyExc_TypeError, "take() has one argument: timeout=seconds, or None");
+    return false;
   }
-  engine_of(pool).pool_give(pool->pool, memory);
-  if (pool->listener == nullptr) return;
-  PyObject *type = nullptr, *value = nullptr, *trace = nullptr;
-  PyErr_Fetch(&type, &value, &trace);
-  PyObject* const listener = Py_NewRef(pool->listener);
-  PyObject* const result = PyObject_CallNoArgs(listener);
-  if (result == nullptr) PyErr_WriteUnraisable(listener);
-  Py_XDECREF(result);
-  Py_DECREF(listener);
-  PyErr_Restore(type, value, trace);
+  *timeout = -1;
+  if (arguments[0] == Py_None) return true;
+  *timeout = PyFloat_AsDouble(arguments[0]);
+  if (*timeout >= 0) return true;
+  if (PyErr_Occurred() == nullptr) {
+    PyErr_SetString(PyExc_ValueError, "timeout is seconds from 0, or None to wait for ever");
+  }
+  return false;
 }
 
 int add_pool_type(PyObject* module, ModuleState& state) {

@@ -22,6 +22,7 @@ struct ModuleState {
   const trimalloc_api* engine;
   PyTypeObject* pool_type;
   PyTypeObject* block_type;
+  PyTypeObject* shared_type;
   PyObject* exhausted_error;
 };
 
@@ -33,10 +34,17 @@ ModuleState* state_of_type(PyTypeObject* type);
 // What happens to a block's bytes when it comes back.
 enum class OnGive : uint8_t { kNothing, kClear, kPoison };
 
-struct PoolObject {
+// What blocks come from: a pool of this process, or one in shared memory.
+struct SourceObject {
   PyObject_HEAD ModuleState* state;
-  trimalloc_pool* pool;
   Py_ssize_t block_bytes;
+  // The memory goes back. Keeps a Python error that is set.
+  void (*give)(SourceObject* self, void* memory);
+};
+
+struct PoolObject {
+  SourceObject source;
+  trimalloc_pool* pool;
   OnGive on_give;
   bool closed;
   double timeout;      // seconds that take() waits at the limit; < 0: for ever
@@ -44,7 +52,7 @@ struct PoolObject {
 };
 
 struct BlockObject {
-  PyObject_HEAD PoolObject* pool;
+  PyObject_HEAD SourceObject* source;
   void* memory;
   // How many buffers of it are out, and kGiven once it was given back. The memory goes with the
   // last of both.
@@ -52,16 +60,37 @@ struct BlockObject {
 };
 inline constexpr uint32_t kGiven = 1u << 31;
 
-inline PoolObject* pool_of(PyObject* object) { return reinterpret_cast<PoolObject*>(object); }
 inline BlockObject* block_of(PyObject* object) { return reinterpret_cast<BlockObject*>(object); }
 
-// A block object for memory that was taken from the pool; takes it back on failure.
-PyObject* make_block(PoolObject* pool, void* memory);
-// The memory goes back to the pool, which tells its listener. Keeps a Python error that is set.
-void return_memory(PoolObject* pool, void* memory);
+// A block object for memory that was taken from the source; gives it back on failure.
+PyObject* make_block(SourceObject* source, void* memory);
+
+// How long take() waits at the limit, from its arguments: `*timeout` as it is without any; < 0 for
+// None: for ever. Returns false with an error set.
+bool parse_timeout(PyObject* const* arguments, Py_ssize_t count, PyObject* keywords,
+                   double* timeout);
+// A wait is cut into pieces of this, between which signals are handled. `take(ms)` is called
+// without the GIL and returns memory or nullptr; nullptr with no error set: the time is over.
+inline constexpr double kWaitSeconds = 0.05;
+double now_seconds();
+template <typename Take>
+void* wait_for_memory(double timeout, Take take) {
+  const double end = now_seconds() + timeout;
+  for (;;) {
+    const double left = timeout < 0 ? kWaitSeconds : end - now_seconds();
+    if (left <= 0) return nullptr;
+    const double piece = left < kWaitSeconds ? left : kWaitSeconds;
+    void* memory = nullptr;
+    Py_BEGIN_ALLOW_THREADS;
+    memory = take(static_cast<uint32_t>(piece * 1000) + 1);
+    Py_END_ALLOW_THREADS;
+    if (memory != nullptr || PyErr_CheckSignals() != 0) return memory;
+  }
+}
 
 int add_pool_type(PyObject* module, ModuleState& state);
 int add_block_type(PyObject* module, ModuleState& state);
+int add_shared_type(PyObject* module, ModuleState& state);
 
 }  // namespace trimalloc::bindings
 

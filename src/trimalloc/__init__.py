@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from trimalloc.location import get_include, heap_library_path, library_path
     from trimalloc.pools.pool import Pool
     from trimalloc.pools.pool_stats import PoolStats
+    from trimalloc.pools.shared_pool import SharedPool, SharedPoolStats
     from trimalloc.pressure import on_pressure, remove_on_pressure
     from trimalloc.settings import Setting, config
     from trimalloc.snapshot import ClassStats, Stats, stats
@@ -61,6 +62,8 @@ __all__ = [
     "PoolStats",
     "Record",
     "Setting",
+    "SharedPool",
+    "SharedPoolStats",
     "SizeClass",
     "Stats",
     "Str",
@@ -112,6 +115,8 @@ _HOMES = {
     "PoolStats": "pools.pool_stats",
     "Record": "_collected",
     "Setting": "settings",
+    "SharedPool": "pools.shared_pool",
+    "SharedPoolStats": "pools.shared_pool",
     "SizeClass": "geometry",
     "Stats": "snapshot",
     "Str": "collected.fields",
