@@ -130,11 +130,14 @@ inline constexpr size_t kDebtStepBytes = 512 * kKiB;
 // With 10 ms the growth of large buffers peaked 9 % higher, a heap of random survivors 5 % ...
 inline constexpr uint32_t kDebtPeriodMs = 3;
 // ... as far as more than this lies free, and such a part of the heap: what a busy program frees
-// and takes again from moment to moment. With 1/64 blocks of 5-25 MiB, of which twenty live, take
-// 1.4 times as long (mimalloc-bench's malloc-large: 2.0 million page faults instead of 0.7), and
-// Python programs the same memory to 1 % but for dataframes (3 % less).
+// and takes again from moment to moment ...
 inline constexpr size_t kDebtSlackBytes = 1 * kMiB;
-inline constexpr uint32_t kDebtSlackPart = 8;
+inline constexpr uint32_t kDebtSlackPart = 64;
+// ... and, up to this part of it, two of the largest blocks that came back of late. Without these,
+// blocks of 5-25 MiB of which twenty live take 1.4 times as long (mimalloc-bench's
+// malloc-large: 2.0 million page faults instead of 0.9). An eighth for every heap would do the
+// same, but a cache of small blocks (bench/python/expiring_cache.py) would peak 2 % higher.
+inline constexpr uint32_t kDebtLargeSlackPart = 8;
 // Holes (central/holes.cc) are looked for in a class when so much has come back since the last
 // time: a pass reads every span's bits.
 inline constexpr size_t kHolesFromBytes = 256 * kKiB;

@@ -281,6 +281,7 @@ void PageHeap::free(Span* span, bool emptied) {
   --counters_.large_objects;
   ++counters_.large_frees;
   counters_.large_requested_bytes -= span->requested;
+  largest_freed_ = std::max(largest_freed_, span->pages);
   span->released = span->headroom;
   if (emptied) {
     arena_.set_released(span->first, span->pages, true);
@@ -519,10 +520,13 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
   return total;
 }
 
-// Free pages with memory beyond what a busy program frees and takes again.
+// Free pages with memory beyond what a busy program frees and takes again: a little, and room for
+// two of the largest blocks that came back of late.
 Pages PageHeap::spare() const {
-  const Pages slack =
-      (tunable::kDebtSlackBytes >> kPageShift) + resident_pages() / tunable::kDebtSlackPart;
+  const Pages resident = resident_pages();
+  constexpr Pages kLeast = tunable::kDebtSlackBytes >> kPageShift;
+  const Pages slack = kLeast + resident / tunable::kDebtSlackPart +
+                      std::min(2 * largest_freed_, resident / tunable::kDebtLargeSlackPart);
   return counters_.free_resident - std::min(counters_.free_resident, slack);
 }
 
@@ -532,6 +536,7 @@ void PageHeap::pay_debt() {
   paid_ms_.store(now, std::memory_order_relaxed);
   lock_.acquire();
   const Pages due = std::min(debt_.exchange(0, std::memory_order_relaxed), spare());
+  largest_freed_ -= largest_freed_ / 4;
   lock_.release();
   release(due, [] { return true; });
 }

@@ -167,7 +167,8 @@ class PageHeap {
   std::atomic<Pages> debt_{0};
   std::atomic<Pages> growth_{0};
   std::atomic<uint64_t> paid_ms_{0};
-  bool keep_bits_ = false;  // while carve() works for calloc
+  Pages largest_freed_ = 0;  // of the blocks that came back of late: fades as debts are paid
+  bool keep_bits_ = false;   // while carve() works for calloc
   // Spans out of the sets while their memory is given back, and what they still hold.
   // The count is written under the lock, and is the futex of who waits for them.
   std::atomic<uint32_t> releasing_{0};
