@@ -39,8 +39,8 @@ void without_gil(Py_ssize_t count, Work work) {
   PyEval_RestoreThread(thread);
 }
 
-// A batch with room for `count` references, all none.
-PyObject* new_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count) {
+// A batch that has no array yet.
+PyObject* blank_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count) {
   auto* const batch_class = reinterpret_cast<PyTypeObject*>(heap.batch_class);
   PyObject* self = batch_class->tp_alloc(batch_class, 0);
   if (self == nullptr) return nullptr;
@@ -48,6 +48,14 @@ PyObject* new_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count) {
   batch->heap = acquire(&heap);
   batch->type = reinterpret_cast<PyTypeObject*>(Py_NewRef(reinterpret_cast<PyObject*>(type)));
   batch->count = count;
+  return self;
+}
+
+// A batch with room for `count` references, all none.
+PyObject* new_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count) {
+  PyObject* self = blank_batch(heap, type, count);
+  if (self == nullptr) return nullptr;
+  BatchObject* const batch = batch_of(self);
   {
     Access access(*heap.heap);
     batch->array = heap.heap->add_root_array(access, static_cast<size_t>(count));
@@ -255,10 +263,7 @@ PyObject* batch_write(PyObject* self, PyObject* arguments) {
   const BatchObject* const batch = batch_of(self);
   const Field* const field = scalar_field(batch, name);
   bool good = field != nullptr && all_alive(batch);
-  if (good && batch->heap->read_only) {
-    PyErr_SetString(PyExc_ValueError, "the heap is open for reading only");
-    good = false;
-  }
+  if (good) good = check_writable(*batch->heap);
   if (good) {
     const size_t bytes = bytes_of_code(field->code) * field->length;
     const size_t wanted = bytes * (broadcast != 0 ? 1 : static_cast<size_t>(batch->count));
@@ -293,6 +298,18 @@ const Field* reference_field(const BatchObject* batch, PyObject* name) {
   return nullptr;
 }
 
+// Which kinds of pages have records of a class, or of one derived from it.
+struct Kinds {
+  Kinds(const HeapState& heap, PyObject* type) {
+    for (unsigned kind = 0; kind < 256; ++kind) {
+      auto* const one = reinterpret_cast<PyTypeObject*>(heap.classes[kind]);
+      fit[kind] =
+          one != nullptr && PyType_IsSubtype(one, reinterpret_cast<PyTypeObject*>(type)) != 0;
+    }
+  }
+  bool fit[256];
+};
+
 // _read_references(name, record class) -> batch
 PyObject* batch_read_references(PyObject* self, PyObject* arguments) {
   PyObject* name = nullptr;
@@ -304,6 +321,11 @@ PyObject* batch_read_references(PyObject* self, PyObject* arguments) {
   PyObject* result = new_batch(*batch->heap, reinterpret_cast<PyTypeObject*>(type), batch->count);
   if (result == nullptr) return nullptr;
   CollectedHeap& heap = *batch->heap->heap;
+  // Columns are read where the class has them, so every record must be of it. Stores see to that,
+  // but not where a slot has been used again, nor in a file that may be damaged.
+  const bool look = heap.references_may_dangle();
+  const Kinds kinds(*batch->heap, type);
+  Py_ssize_t other = -1;
   without_gil(batch->count, [&] {
     Access access(heap);
     for (Py_ssize_t i = 0; i < batch->count; ++i) {
@@ -314,9 +336,19 @@ PyObject* batch_read_references(PyObject* self, PyObject* arguments) {
       if (reference == kNone || batch->array->slots[i] == kNone || !heap.is_live(reference)) {
         continue;
       }
+      if (look && !kinds.fit[heap.kind_of(reference)]) {
+        other = i;
+        break;
+      }
       heap.set_root(access, batch_of(result)->array->slots + i, reference);
     }
   });
+  if (other >= 0) {
+    Py_DECREF(result);
+    PyErr_Format(PyExc_TypeError, "field %R of the record at index %zd is no %s", name, other,
+                 reinterpret_cast<PyTypeObject*>(type)->tp_name);
+    return nullptr;
+  }
   return result;
 }
 
@@ -328,7 +360,7 @@ PyObject* batch_write_references(PyObject* self, PyObject* arguments) {
   const BatchObject* const batch = batch_of(self);
   const RecordInfo& info = info_of(batch);
   const Field* const field = reference_field(batch, name);
-  if (field == nullptr || !all_alive(batch)) return nullptr;
+  if (field == nullptr || !check_writable(*batch->heap) || !all_alive(batch)) return nullptr;
   const BatchObject* other = nullptr;
   Reference one = kNone;
   if (PyObject_TypeCheck(value, info.state->batch_type)) {
@@ -434,10 +466,7 @@ PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count) {
     PyErr_SetString(PyExc_ValueError, "a batch has no negative length");
     return nullptr;
   }
-  if (info.heap->read_only || info.heap->closed) {
-    PyErr_SetString(PyExc_ValueError, "the heap is closed, or open for reading only");
-    return nullptr;
-  }
+  if (!check_writable(*info.heap)) return nullptr;
   PyObject* self = new_batch(*info.heap, record_class, count);
   if (self == nullptr) return nullptr;
   Reference* const slots = batch_of(self)->array->slots;
@@ -462,6 +491,31 @@ PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count) {
     return no_memory(*info.heap);
   }
   return self;
+}
+
+PyObject* make_saved_batch(HeapState& heap, PyTypeObject* record_class,
+                           const tri::collected::RootRange& range) {
+  PyObject* self = blank_batch(heap, record_class, static_cast<Py_ssize_t>(range.count));
+  if (self == nullptr) return nullptr;
+  {
+    Access access(*heap.heap);
+    batch_of(self)->array = heap.heap->add_saved_array(access);
+  }
+  if (batch_of(self)->array == nullptr) {
+    Py_DECREF(self);
+    return no_memory(heap);
+  }
+  batch_of(self)->array->slots = const_cast<Reference*>(range.first);  // batches do not change
+  return self;
+}
+
+bool batch_range(const HeapState& heap, PyObject* batch, tri::collected::RootRange* range) {
+  if (batch_of(batch)->heap != &heap) {
+    PyErr_SetString(PyExc_ValueError, "the batch is of another heap");
+    return false;
+  }
+  *range = {batch_of(batch)->array->slots, static_cast<size_t>(batch_of(batch)->count)};
+  return true;
 }
 
 int add_batch_type(PyObject* module, ModuleState& state) {

@@ -2,7 +2,7 @@
 //
 // A block pins its spans: while it exists they get no new records and are not given back, so what
 // lies in a slot stays what it was, dead or alive. Neighbouring spans make one block when slots
-// divide pages.
+// divide pages. What a heap has from a file is permanent, and needs no pins.
 #include "bindings/collected/state.h"  // Python.h first
 
 #include <algorithm>
@@ -59,26 +59,64 @@ void pin_spans(CollectedHeap& heap, tri::collected::SourceId id, PinnedSpans& pi
             [](const Span* a, const Span* b) { return a->first < b->first; });
 }
 
+// A block over slots from `first` to `end`, without spans to unpin.
+PyObject* bare_block(HeapState& heap, PyTypeObject* block_type, PyObject* type, Reference first,
+                     Reference end, uint32_t slot_granules) {
+  PyObject* self = block_type->tp_alloc(block_type, 0);
+  if (self == nullptr) return nullptr;
+  BlockObject* const block = block_of(self);
+  block->heap = acquire(&heap);
+  block->type = Py_NewRef(type);
+  block->first = first;
+  block->slot_granules = slot_granules;
+  block->slots = static_cast<Py_ssize_t>((end - first) / slot_granules);
+  return self;
+}
+
 PyObject* new_block(HeapState& heap, PyTypeObject* block_type, PyObject* type, Span** spans,
                     size_t count) {
-  PyObject* self = block_type->tp_alloc(block_type, 0);
+  PyObject* self =
+      bare_block(heap, block_type, type, first_granule(spans[0]->first),
+                 tri::collected::slots_end(*spans[count - 1]), spans[0]->slot_granules);
   auto** own = static_cast<Span**>(PyMem_RawMalloc(count * sizeof(Span*)));
   if (self == nullptr || own == nullptr) {
     Py_XDECREF(self);
     PyMem_RawFree(own);
     return PyErr_NoMemory();
   }
-  BlockObject* const block = block_of(self);
   std::copy(spans, spans + count, own);
-  block->heap = acquire(&heap);
-  block->type = Py_NewRef(type);
-  block->spans = own;
-  block->span_count = count;
-  block->first = first_granule(spans[0]->first);
-  block->slot_granules = spans[0]->slot_granules;
-  const Reference end = tri::collected::slots_end(*spans[count - 1]);
-  block->slots = static_cast<Py_ssize_t>((end - block->first) / block->slot_granules);
+  block_of(self)->spans = own;
+  block_of(self)->span_count = count;
   return self;
+}
+
+// The stretches of saved spans of one class. False and an error when there is no memory.
+bool add_saved_blocks(HeapState& heap, PyTypeObject* block_type, const RecordInfo& info,
+                      PyObject* list) {
+  PyObject* const type = heap.classes[info.type->kind];
+  Reference first = kNone;
+  Reference end = kNone;
+  uint32_t slot = 0;
+  bool good = true;
+  const auto add = [&] {
+    if (first == end || !good) return;
+    PyObject* block = bare_block(heap, block_type, type, first, end, slot);
+    good = block != nullptr && PyList_Append(list, block) == 0;
+    Py_XDECREF(block);
+  };
+  heap.heap->saved().for_each_span([&](const tri::collected::SavedSpan& span) {
+    const Reference begin = first_granule(span.first);
+    if (heap.heap->kind_of(begin) != info.type->kind) return;
+    if (begin != end || kGranulesPerPage % span.slot_granules != 0) {
+      add();
+      first = begin;
+    }
+    slot = span.slot_granules;
+    const uint32_t granules = span.pages * kGranulesPerPage;
+    end = begin + granules - granules % slot;
+  });
+  add();
+  return good;
 }
 
 void block_dealloc(PyObject* self) {
@@ -166,6 +204,7 @@ PyObject* scan_blocks(HeapState& heap, ModuleState& state, const RecordInfo& inf
   Py_BEGIN_ALLOW_THREADS pin_spans(*heap.heap, info.type->source, pinned);
   Py_END_ALLOW_THREADS PyObject* const type = heap.classes[info.type->kind];
   PyObject* list = pinned.failed ? PyErr_NoMemory() : PyList_New(0);
+  if (list != nullptr && !add_saved_blocks(heap, state.block_type, info, list)) Py_CLEAR(list);
   size_t begin = 0;
   while (list != nullptr && begin < pinned.count) {
     size_t end = begin + 1;
@@ -180,7 +219,6 @@ PyObject* scan_blocks(HeapState& heap, ModuleState& state, const RecordInfo& inf
       break;
     }
     begin = end;  // the block unpins them
-    block_of(block)->writable = writable && !heap.read_only;
     if (PyList_Append(list, block) != 0) Py_CLEAR(list);
     Py_DECREF(block);
   }
@@ -189,6 +227,9 @@ PyObject* scan_blocks(HeapState& heap, ModuleState& state, const RecordInfo& inf
     for (size_t i = begin; i < pinned.count; ++i) heap.heap->unpin(access, pinned.spans[i]);
   }
   PyMem_RawFree(pinned.spans);
+  for (Py_ssize_t i = 0; list != nullptr && i < PyList_GET_SIZE(list); ++i) {
+    block_of(PyList_GET_ITEM(list, i))->writable = writable && !heap.read_only;
+  }
   return list;
 }
 

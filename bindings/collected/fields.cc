@@ -68,13 +68,30 @@ void set_present(const Handle* self, const Field& field, bool present) {
   }
 }
 
+// In a heap from a file, which may be damaged: whether a field's reference is to an array of such
+// elements, and the array no longer than its place.
+bool is_sound(const CollectedHeap& heap, Reference reference, const ArrayHeader* array,
+              Code element) {
+  const auto kind = element == Code::kReference ? tri::collected::kReferenceArrays
+                                                : tri::collected::kScalarArrays;
+  return heap.kind_of(reference) == kind && array->element == static_cast<uint32_t>(element) &&
+         array->length <= heap.array_room(reference) / bytes_of_code(element);
+}
+
+// The array that a field refers to; null when there is none (any more).
+const ArrayHeader* array_of(const CollectedHeap& heap, Reference reference, Code element) {
+  if (reference == kNone || !heap.is_live(reference)) return nullptr;
+  const auto* array = reinterpret_cast<const ArrayHeader*>(heap.address_of(reference));
+  const bool sound = !heap.references_may_dangle() || is_sound(heap, reference, array, element);
+  return sound ? array : nullptr;
+}
+
 // bytes or str out of the heap. No Python code runs in making them, so the array cannot be
 // collected in the middle.
 PyObject* read_bytes(HeapState& heap, const Reference* slot, bool text) {
   Access access(*heap.heap);
-  const Reference reference = load_reference(slot);
-  if (reference == kNone || !heap.heap->is_live(reference)) return Py_NewRef(Py_None);
-  const auto* array = reinterpret_cast<const ArrayHeader*>(heap.heap->address_of(reference));
+  const ArrayHeader* const array = array_of(*heap.heap, load_reference(slot), Code::kUint8);
+  if (array == nullptr) return Py_NewRef(Py_None);
   const auto* data = reinterpret_cast<const char*>(array + 1);
   const auto length = static_cast<Py_ssize_t>(array->length);
   return text ? PyUnicode_DecodeUTF8(data, length, nullptr)
@@ -180,15 +197,12 @@ PyObject* as_memoryview(PyObject* bytes, Code element) {
   return view;
 }
 
-PyObject* read_scalars(HeapState& heap, const Reference* slot) {
+PyObject* read_scalars(HeapState& heap, const Reference* slot, Code element) {
   PyObject* copy = nullptr;
-  Code element = Code::kUint8;
   {
     Access access(*heap.heap);
-    const Reference reference = load_reference(slot);
-    if (reference != kNone && heap.heap->is_live(reference)) {
-      const auto* array = reinterpret_cast<const ArrayHeader*>(heap.heap->address_of(reference));
-      element = static_cast<Code>(array->element);
+    const ArrayHeader* const array = array_of(*heap.heap, load_reference(slot), element);
+    if (array != nullptr) {
       copy = view_of_copy(reinterpret_cast<const char*>(array + 1), array->length, element);
     } else {
       copy = Py_NewRef(Py_None);
@@ -204,11 +218,10 @@ PyObject* read_references(HeapState& heap, const Reference* slot) {
   {
     Access access(*heap.heap);
     const Reference reference = load_reference(slot);
-    if (reference == kNone || !heap.heap->is_live(reference)) return Py_NewRef(Py_None);
+    const ArrayHeader* const array = array_of(*heap.heap, reference, Code::kReference);
+    if (array == nullptr) return Py_NewRef(Py_None);
     array_root = heap.heap->add_root(access, reference);
-    if (array_root != tri::collected::kNoRoot) {
-      length = reinterpret_cast<ArrayHeader*>(heap.heap->address_of(reference))->length;
-    }
+    length = array->length;
   }
   if (array_root == tri::collected::kNoRoot) return no_memory(heap);
   PyObject* list = PyList_New(static_cast<Py_ssize_t>(length));
@@ -326,8 +339,10 @@ PyObject* read_reference(HeapState& heap, const Reference* slot) {
       root = heap.heap->add_root(access, reference);
     } else if (reference != kNone) {
       reference = kNone;
-      if (!heap.read_only)
-        heap.heap->store(access, const_cast<Reference*>(slot), kNone);  // what it named was freed
+      // What it named was freed. A file's roots stay as they are.
+      if (!heap.read_only && !heap.heap->saved().has_root_at(slot)) {
+        heap.heap->store(access, const_cast<Reference*>(slot), kNone);
+      }
     }
   }
   if (reference == kNone) Py_RETURN_NONE;
@@ -367,7 +382,7 @@ PyObject* read_field(const RecordInfo& info, const Handle* self, const Field& fi
     case Code::kText:
       return read_bytes(heap, slot, true);
     case Code::kScalars:
-      return read_scalars(heap, slot);
+      return read_scalars(heap, slot, field.element);
     case Code::kReferences:
       return read_references(heap, slot);
     default:

@@ -28,19 +28,22 @@ bool check_open(const HeapObject* self) {
 
 // --- life -----------------------------------------------------------------------------------
 
-// Heap(procs, gc_percent, limit, checked, concurrent)
+// Heap(procs, gc_percent, limit, checked, concurrent, batch_class, file, writable, verify)
 PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-  static const char* names[] = {"procs",      "gc_percent",  "limit", "checked",
-                                "concurrent", "batch_class", nullptr};
+  static const char* names[] = {"procs",       "gc_percent", "limit",    "checked", "concurrent",
+                                "batch_class", "file",       "writable", "verify",  nullptr};
   unsigned int procs = 0;
   int gc_percent = 100;
   Py_ssize_t limit = 0;
   int checked = 0;
   int concurrent = 1;
   PyObject* batch_class = nullptr;
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|IinppO!", const_cast<char**>(names),
+  int file = -1;
+  int writable = 0;
+  int verify = 0;
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|IinppO!ipp", const_cast<char**>(names),
                                    &procs, &gc_percent, &limit, &checked, &concurrent, &PyType_Type,
-                                   &batch_class)) {
+                                   &batch_class, &file, &writable, &verify)) {
     return nullptr;
   }
   PyTypeObject* base = type;
@@ -69,6 +72,18 @@ PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
   options.limit_bytes = static_cast<size_t>(limit < 0 ? 0 : limit);
   options.checked = checked != 0;
   options.concurrent = concurrent != 0;
+  tri::collected::FileHeader header;
+  if (file >= 0) {
+    if (!check_saved_file(*object->module, file, verify != 0, &header)) {
+      Py_DECREF(self);
+      return nullptr;
+    }
+    options.file = file;
+    options.file_header = &header;
+    options.file_access =
+        writable != 0 ? tri::platform::FileAccess::kPrivate : tri::platform::FileAccess::kShared;
+    object->state->read_only = writable == 0;
+  }
   object->state->heap = CollectedHeap::create(tri::platform::linux_os(), options);
   if (object->state->heap == nullptr) {
     Py_DECREF(self);
@@ -245,7 +260,7 @@ PyObject* heap_freeze(PyObject* self, PyObject*) {
 
 PyObject* heap_free(PyObject* self, PyObject* record) {
   HeapState* const state = heap_of(self)->state;
-  if (!check_open(heap_of(self))) return nullptr;
+  if (!check_writable(*state)) return nullptr;
   Reference reference = kNone;
   if (!reference_of(*state, *heap_of(self)->module, record, &reference)) return nullptr;
   state->freed_by_hand.store(true, std::memory_order_relaxed);
@@ -292,6 +307,31 @@ PyObject* heap_on_reclaim(PyObject* self, PyObject* arguments) {
   Py_RETURN_NONE;
 }
 
+PyObject* heap_save(PyObject* self, PyObject* arguments) {
+  if (!check_open(heap_of(self))) return nullptr;
+  return save_heap(*heap_of(self)->state, *heap_of(self)->module, arguments);
+}
+
+PyObject* heap_saved_declarations(PyObject* self, PyObject*) {
+  if (!check_open(heap_of(self))) return nullptr;
+  return saved_declarations(*heap_of(self)->state);
+}
+
+PyObject* heap_check_saved_roots(PyObject* self, PyObject*) {
+  if (!check_open(heap_of(self))) return nullptr;
+  return check_saved_roots(*heap_of(self)->state, *heap_of(self)->module);
+}
+
+PyObject* heap_saved_record(PyObject* self, PyObject* position) {
+  if (!check_open(heap_of(self))) return nullptr;
+  return saved_record(*heap_of(self)->state, position);
+}
+
+PyObject* heap_saved_batch(PyObject* self, PyObject* arguments) {
+  if (!check_open(heap_of(self))) return nullptr;
+  return saved_batch(*heap_of(self)->state, *heap_of(self)->module, arguments);
+}
+
 PyObject* heap_counters(PyObject* self, PyObject*) {
   HeapState* const state = heap_of(self)->state;
   if (!check_open(heap_of(self))) return nullptr;
@@ -301,9 +341,9 @@ PyObject* heap_counters(PyObject* self, PyObject*) {
   const auto bytes = [](uint64_t count) { return static_cast<unsigned long long>(count) << 13; };
   using number = unsigned long long;
   return Py_BuildValue(
-      "{sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sI}", "heap_bytes",
-      static_cast<number>(heap.heap_bytes()), "goal_bytes",
-      static_cast<number>(heap.pacer().goal()), "allocated_bytes",
+      "{sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sI}", "saved_bytes",
+      bytes(heap.saved().page_count()), "heap_bytes", static_cast<number>(heap.heap_bytes()),
+      "goal_bytes", static_cast<number>(heap.pacer().goal()), "allocated_bytes",
       static_cast<number>(heap.allocated_bytes()), "span_bytes", bytes(pages.small_in_use),
       "batch_bytes", bytes(pages.large_in_use), "free_resident_bytes", bytes(pages.free_resident),
       "free_released_bytes", bytes(pages.free_released), "metadata_bytes",
@@ -357,6 +397,11 @@ PyObject* heap_collect_always(PyObject* self, PyObject* always) {
 
 PyMethodDef kMethods[] = {
     {"_declare", heap_declare, METH_VARARGS, nullptr},
+    {"_save", heap_save, METH_VARARGS, nullptr},
+    {"_saved_declarations", heap_saved_declarations, METH_NOARGS, nullptr},
+    {"_check_saved_roots", heap_check_saved_roots, METH_NOARGS, nullptr},
+    {"_saved_record", heap_saved_record, METH_O, nullptr},
+    {"_saved_batch", heap_saved_batch, METH_VARARGS, nullptr},
     {"_scan", heap_scan, METH_VARARGS, nullptr},
     {"_counters", heap_counters, METH_NOARGS, nullptr},
     {"_set_pace", heap_set_pace, METH_VARARGS, nullptr},

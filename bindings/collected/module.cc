@@ -10,7 +10,7 @@ int execute(PyObject* module) {
   ModuleState& state = *state_of_module(module);
   if (add_record_types(module, state) != 0 || add_batch_type(module, state) != 0 ||
       add_block_type(module, state) != 0 || add_weak_type(module, state) != 0 ||
-      add_heap_type(module, state) != 0) {
+      add_file_fault(module, state) != 0 || add_heap_type(module, state) != 0) {
     return -1;
   }
   return 0;
@@ -30,6 +30,7 @@ int traverse(PyObject* module, visitproc visit, void* arg) {
   PyTypeObject** list[kTypes];
   types_of(*state_of_module(module), list);
   for (PyTypeObject** type : list) Py_VISIT(*type);
+  Py_VISIT(state_of_module(module)->file_fault);
   return 0;
 }
 
@@ -37,6 +38,7 @@ int clear(PyObject* module) {
   PyTypeObject** list[kTypes];
   types_of(*state_of_module(module), list);
   for (PyTypeObject** type : list) Py_CLEAR(*type);
+  Py_CLEAR(state_of_module(module)->file_fault);
   return 0;
 }
 

@@ -38,6 +38,13 @@ PyObject* no_memory(const HeapState& heap) {
   return nullptr;
 }
 
+bool check_writable(const HeapState& heap) {
+  if (!heap.read_only && !heap.closed) return true;
+  PyErr_SetString(PyExc_ValueError,
+                  heap.closed ? "the heap is closed" : "the heap is open for reading only");
+  return false;
+}
+
 namespace {
 
 void record_dealloc(PyObject* self) {
@@ -55,11 +62,7 @@ void record_dealloc(PyObject* self) {
 PyObject* make_record(PyTypeObject* type) {
   const RecordInfo& info = info_of(type);
   HeapState& heap = *info.heap;
-  if (heap.read_only || heap.closed) {
-    PyErr_SetString(PyExc_ValueError,
-                    heap.closed ? "the heap is closed" : "the heap is open for reading only");
-    return nullptr;
-  }
+  if (!check_writable(heap)) return nullptr;
   PyObject* self = PyType_GenericAlloc(type, 0);
   if (self == nullptr) return nullptr;
   handle_of(self)->root = tri::collected::kNoRoot;

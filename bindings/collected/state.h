@@ -39,6 +39,7 @@ struct ModuleState {
   PyTypeObject* batch_type = nullptr;
   PyTypeObject* block_type = nullptr;
   PyTypeObject* weak_type = nullptr;
+  PyObject* file_fault = nullptr;  // an exception
 };
 ModuleState* state_of_module(PyObject* module);
 
@@ -166,6 +167,21 @@ bool same_format(const Py_buffer& view, Code code);
 bool check_target(const RecordInfo& info, const Field& field, PyObject* value);
 
 PyObject* no_memory(const HeapState& heap);
+// False and an error when the heap is closed or open for reading only.
+bool check_writable(const HeapState& heap);
+
+// Reads a file's header and sums its tables, or everything. False and an error when it is not
+// whole.
+bool check_saved_file(const ModuleState& state, int file, bool everything,
+                      tri::collected::FileHeader* header);
+// _save(file, declarations, [roots])
+PyObject* save_heap(HeapState& heap, ModuleState& state, PyObject* arguments);
+// Of the file that the heap was opened with.
+PyObject* saved_declarations(const HeapState& heap);
+// Before roots are asked for: an error when they are damaged.
+PyObject* check_saved_roots(const HeapState& heap, const ModuleState& state);
+PyObject* saved_record(HeapState& heap, PyObject* position);
+PyObject* saved_batch(HeapState& heap, ModuleState& state, PyObject* arguments);
 
 // Puts the slots of handles into a class that type() has just made.
 void make_record_class(PyTypeObject* type);
@@ -175,7 +191,12 @@ int add_heap_type(PyObject* module, ModuleState& state);
 int add_batch_type(PyObject* module, ModuleState& state);
 int add_block_type(PyObject* module, ModuleState& state);
 int add_weak_type(PyObject* module, ModuleState& state);
+int add_file_fault(PyObject* module, ModuleState& state);
 PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);
+// A batch of what a saved heap names, without a copy; and what a batch of `heap` holds.
+PyObject* make_saved_batch(HeapState& heap, PyTypeObject* record_class,
+                           const tri::collected::RootRange& range);
+bool batch_range(const HeapState& heap, PyObject* batch, tri::collected::RootRange* range);
 PyObject* make_weak(HeapState& heap, ModuleState& state, PyObject* record);
 // Calls back for the records that are gone, if there are any: for moments when any code may run.
 void tell_reclaims_slow(HeapState& heap);

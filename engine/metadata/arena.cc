@@ -51,6 +51,15 @@ bool GrowingRegion::grow_to(size_t bytes, const platform::Os& os, bool reserved)
   return granted;
 }
 
+bool GrowingRegion::map(size_t bytes, int file, uint64_t offset, platform::FileAccess access,
+                        bool reserved) {
+  if (bytes > reserved_bytes()) return false;
+  char* at = direction_ == Direction::kUp ? begin_ : end_ - bytes;
+  if (platform::map_file(at, bytes, file, offset, access, reserved) == nullptr) return false;
+  used_ = bytes;
+  return true;
+}
+
 bool Arena::try_place(size_t bytes, bool reserve) {
   const TableSizes sizes(bytes, bitmap_count_);
   const size_t below = round_up(sizes.total(), kBaseAlignment);
@@ -135,6 +144,21 @@ bool Arena::grow(Pages pages) {
   set_released(before, pages, true);
   committed_pages_.store(after, std::memory_order_relaxed);
   __atomic_store_n(&lookup_.granules, bytes_of(after) / kGranuleBytes, __ATOMIC_RELAXED);
+  return true;
+}
+
+bool Arena::adopt(const MappedPages& mapped) {
+  if (mapped.pages > max_pages()) return false;
+  if (!bitmaps_[0].map(mapped.bitmap_bytes, mapped.file, mapped.bitmap_offset, mapped.access,
+                       reserved_) ||
+      !grow_tables(mapped.pages) ||
+      !pages_.map(bytes_of(mapped.pages), mapped.file, mapped.pages_offset, mapped.access,
+                  reserved_)) {
+    return false;
+  }
+  adopted_pages_ = mapped.pages;
+  committed_pages_.store(mapped.pages, std::memory_order_relaxed);
+  lookup_.granules = bytes_of(mapped.pages) / kGranuleBytes;
   return true;
 }
 

@@ -29,6 +29,7 @@
 #include <cstdint>
 
 #include "engine/base/types.h"
+#include "engine/platform/file.h"
 #include "engine/platform/lock.h"
 #include "engine/platform/os.h"
 
@@ -57,6 +58,8 @@ class GrowingRegion {
   }
   // Makes the first `bytes`, counted from the end it grows from, usable. False when refused.
   bool grow_to(size_t bytes, const platform::Os& os, bool reserved);
+  // Before that: the first `bytes` are a part of a file.
+  bool map(size_t bytes, int file, uint64_t offset, platform::FileAccess access, bool reserved);
   // Gives the committed part back to the OS.
   void unmap(const platform::Os& os) {
     if (used_ != 0) os.unreserve(direction_ == Direction::kUp ? begin_ : end_ - used_, used_);
@@ -91,6 +94,16 @@ struct alignas(64) PageLookup {
   const uint8_t* classes = nullptr;
 };
 
+// Pages that come from a file, with the first bitmap's part for them.
+struct MappedPages {
+  int file = -1;
+  Pages pages = 0;
+  uint64_t pages_offset = 0;
+  uint64_t bitmap_offset = 0;
+  size_t bitmap_bytes = 0;
+  platform::FileAccess access = platform::FileAccess::kShared;
+};
+
 class Arena {
  public:
   constexpr Arena() = default;
@@ -99,6 +112,10 @@ class Arena {
   // agrees. False when not even kMinArenaBytes can be had. `bitmaps`: how many of them.
   bool start(const platform::Os& os, size_t bytes, size_t address_space_limit,
              unsigned bitmaps = 1);
+  // Before it grows for the first time: its first pages are mapped. They belong to no span, and the
+  // page heap never has them. False when they are too many, or the OS refuses.
+  bool adopt(const MappedPages& mapped);
+  Pages adopted_pages() const { return adopted_pages_; }
   // Gives everything back: pages, tables and metadata. Nobody uses them any more.
   void unmap();
 
@@ -194,6 +211,7 @@ class Arena {
   char* base_ = nullptr;
   size_t bytes_ = 0;
   std::atomic<Pages> committed_pages_{0};
+  Pages adopted_pages_ = 0;
   uint8_t* classes_ = nullptr;
   Span** spans_ = nullptr;
   uint64_t* page_bits_ = nullptr;

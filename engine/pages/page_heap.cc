@@ -552,7 +552,7 @@ void PageHeap::recover_in_child() {
   const Guard guard(lock_);
   releasing_resident_ = 0;
   uint32_t left = releasing_.exchange(0, std::memory_order_relaxed);
-  for (PageId page = 0; left != 0 && page < arena_.committed_pages();) {
+  for (PageId page = arena_.adopted_pages(); left != 0 && page < arena_.committed_pages();) {
     Span* span = arena_.span_of(page);
     if (span->state == SpanState::kReleasing) {
       --left;
@@ -568,7 +568,7 @@ void PageHeap::verify() {
   const Guard guard(lock_);
   PageHeapCounters seen;
   const Span* previous = nullptr;
-  for (PageId page = 0; page < arena_.committed_pages();) {
+  for (PageId page = arena_.adopted_pages(); page < arena_.committed_pages();) {
     const Span* span = arena_.span_of(page);
     TRI_CHECK(span != nullptr);
     TRI_CHECK_EQ(span->first, page);

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
         uint64,
     )
     from trimalloc.collected.heap import Heap
+    from trimalloc.collected.heap_file_error import HeapFileError
     from trimalloc.collected.heap_stats import HeapStats
+    from trimalloc.collected.opening import open_heap
     from trimalloc.engine import is_active, mode, release, verify
     from trimalloc.explanation import Explanation, explain
     from trimalloc.geometry import SizeClass, size_classes
@@ -55,6 +57,7 @@ __all__ = [
     "ClassStats",
     "Explanation",
     "Heap",
+    "HeapFileError",
     "HeapStats",
     "Pool",
     "PoolBlock",
@@ -88,6 +91,7 @@ __all__ = [
     "library_path",
     "mode",
     "on_pressure",
+    "open_heap",
     "release",
     "remove_on_pressure",
     "set_memory_limit",
@@ -108,6 +112,7 @@ _HOMES = {
     "ClassStats": "snapshot",
     "Explanation": "explanation",
     "Heap": "collected.heap",
+    "HeapFileError": "collected.heap_file_error",
     "HeapStats": "collected.heap_stats",
     "Pool": "pools.pool",
     "PoolBlock": "_pools",
@@ -141,6 +146,7 @@ _HOMES = {
     "library_path": "location",
     "mode": "engine",
     "on_pressure": "pressure",
+    "open_heap": "collected.opening",
     "release": "engine",
     "remove_on_pressure": "pressure",
     "set_memory_limit": "limits",

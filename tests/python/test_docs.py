@@ -154,13 +154,14 @@ sys.exit(min(runner.run(test).failed, 1))
 
 
 @each_document
-def test_python_sessions_run(document: Document) -> None:
+def test_python_sessions_run(document: Document, tmp_path: Path) -> None:
     sessions = "\n".join(block.text for block in document.blocks("pycon"))
     if not sessions:
         return
     done = subprocess.run(
         [sys.executable, "-m", "trimalloc", "run", "-c", _RUN_EXAMPLES, str(document)],
         env=clean_environment(),
+        cwd=tmp_path,
         input=sessions,
         capture_output=True,
         text=True,

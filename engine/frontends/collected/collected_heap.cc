@@ -33,6 +33,7 @@ CollectedHeap* CollectedHeap::create(const platform::Os& os, const HeapOptions& 
   if (os.commit(memory, bytes)) {
     auto* heap = new (memory) CollectedHeap();
     if (heap->start(os, options)) return heap;
+    heap->saved_.close();
     if (heap->space_.base != nullptr) heap->space_.arena.unmap();
   }
   os.unreserve(memory, bytes);
@@ -47,7 +48,13 @@ bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
   marker_.start(space_);
   weak_.start(space_);
   // The first page is nobody's, so that no record is granule 0.
-  if (space_.page_heap.allocate(1) == nullptr) return false;
+  if (options.file_header == nullptr) {
+    if (space_.page_heap.allocate(1) == nullptr) return false;
+  } else {
+    if (!saved_.open(space_, options.file, *options.file_header, options.file_access)) return false;
+    has_frozen_ = true;
+    options_.file_header = nullptr;  // the caller's
+  }
   for (unsigned references = 0; references < 2; ++references) {
     const PageKind kind = references != 0 ? kReferenceArrays : kScalarArrays;
     const unsigned first = references * (kVariableClasses + 1);
@@ -80,6 +87,7 @@ void CollectedHeap::destroy() {
     const Guard guard(thread_lock_);
     join_cycle_thread();
   }
+  saved_.close();
   space_.arena.unmap();
   os_->unreserve(this, round_up(sizeof(CollectedHeap), 64 * tunable::kKiB));
 }
@@ -350,14 +358,34 @@ void CollectedHeap::note_black(Processor& processor, Reference begin, Reference 
   marker_.mark_black(begin, end, slot);
 }
 
+// Of a page that has records.
+CollectedHeap::Slots CollectedHeap::slots_at(PageId page) const {
+  if (page < saved_.page_count()) {
+    const PageId first = saved_.span_begin(page);
+    return {first, saved_.slot_granules(first)};
+  }
+  const Span* const span = space_.arena.span_of(page);
+  return {span->first, span->slot_granules};
+}
+
+// A record is found by its live bit, so by the page on which it begins.
+PageId CollectedHeap::page_of_record_at(const Reference* slot) const {
+  const Reference at = reference_to(slot);
+  const Slots slots = slots_at(page_of(at));
+  return page_of(at - (at - first_granule(slots.first)) % slots.granules);
+}
+
 // A permanent record is stored into: its page is a root from now on.
 void CollectedHeap::remember(const Reference* slot) {
-  const PageId page = page_of(reference_to(slot));
+  PageId page = page_of(reference_to(slot));
+  if (const PageLink link = space_.links.load(page); link != kFrozen && link != kRemembered) return;
+  page = page_of_record_at(slot);
   if (space_.links.load(page) != kFrozen) return;
   const Guard guard(blocks_lock_);
   if (space_.links.load(page) != kFrozen) return;
   RememberedPage* cell = remembered_cells_.create(space_.arena);
-  TRI_CHECK(cell != nullptr);  // 16 bytes; without them a live record would be lost
+  // 16 bytes, and now and then 16 KiB; without them a live record would be lost.
+  TRI_CHECK(cell != nullptr && space_.links.own(space_.arena, page));
   *cell = {remembered_, page};
   remembered_ = cell;
   space_.links.store(page, kRemembered);
@@ -377,6 +405,7 @@ bool CollectedHeap::free_record(Access&, Reference record) {
   if (record == kNone || !is_live(record)) return false;
   freed_by_hand_.store(true, std::memory_order_relaxed);
   weak_.forget(record);  // while its place is still its own
+  if (saved_.contains(record)) return space_.live.clear(record);
   Span* span = space_.arena.span_of(page_of(record));
   return source_of(span).free_record(span, record, collection_);
 }

@@ -29,6 +29,7 @@
 #include "engine/frontends/collected/pacer.h"
 #include "engine/frontends/collected/processor.h"
 #include "engine/frontends/collected/roots.h"
+#include "engine/frontends/collected/saved_part.h"
 #include "engine/frontends/collected/space.h"
 #include "engine/frontends/collected/span_source.h"
 #include "engine/frontends/collected/variable_classes.h"
@@ -45,6 +46,23 @@ struct HeapOptions {
   size_t limit_bytes = 0;  // 0: none
   bool checked = false;    // poison what is freed, verify references
   bool concurrent = true;  // cycles that allocation starts have a thread of their own
+  // A saved heap to begin with: a descriptor, and the header that check_file has read from it.
+  int file = -1;
+  const FileHeader* file_header = nullptr;
+  platform::FileAccess file_access = platform::FileAccess::kShared;
+};
+
+// What goes into a file beside the heap: text that the engine does not read, and the roots that are
+// to be found again.
+struct RootRange {
+  const Reference* first = nullptr;
+  size_t count = 0;
+};
+struct SavedText {
+  const void* declarations = nullptr;
+  size_t declaration_bytes = 0;
+  const RootRange* roots = nullptr;
+  size_t root_arrays = 0;
 };
 
 // Where a record type lives.
@@ -198,6 +216,12 @@ class CollectedHeap {
   size_t release_pages();
   // Collects, then makes everything that is live permanent. False when another thread forks.
   bool freeze();
+  // Collects, then writes everything that is live. The world is stopped meanwhile.
+  FileResult save(int file, const SavedText& text);
+  // What came from the file that the heap was opened with.
+  const SavedPart& saved() const { return saved_; }
+  // A part of saved().roots() as an array of roots, without a copy.
+  RootArray* add_saved_array(Access&) { return roots_.add_saved(); }
 
   // --- looking --------------------------------------------------------------------------------
   // The spans of a type. `Visitor` may pin them. The world is stopped meanwhile.
@@ -220,6 +244,16 @@ class CollectedHeap {
   Reference reference_to(const void* record) const { return space_.reference_to(record); }
   PageKind kind_of(Reference reference) const { return space_.kind_of(reference); }
   bool is_live(Reference reference) const { return space_.is_live(reference); }
+  // Whether a reference in a record may lead anywhere: to what was freed by hand, or wherever a
+  // damaged file says. Who follows one then asks is_live(), and kind_of() whether it is what it
+  // should be; and bounds an array's length by array_room().
+  bool references_may_dangle() const {
+    return freed_by_hand_.load(std::memory_order_relaxed) || saved_.page_count() != 0;
+  }
+  // Bytes that a live array can have behind its header.
+  size_t array_room(Reference array) const {
+    return size_t{slots_at(page_of(array)).granules} * kGranuleBytes - sizeof(ArrayHeader);
+  }
   Space& space() { return space_; }
   Roots& roots() { return roots_; }
   const Layout* layout_of(PageKind kind) const { return marker_.layout(kind); }
@@ -289,6 +323,13 @@ class CollectedHeap {
   void note_black(Processor& processor, Reference begin, Reference end, uint32_t slot);
   void shade_slow(Processor& processor, Reference reference);
   void remember(const Reference* slot);
+  struct Slots {
+    PageId first;  // of the span
+    uint32_t granules;
+  };
+  Slots slots_at(PageId page) const;
+  PageId page_of_record_at(const Reference* slot) const;
+  FileResult write_stopped(int file, const SavedText& text);
   SpanSource& source_of(const Span* span);
 
   // collector.cc
@@ -319,6 +360,7 @@ class CollectedHeap {
   uint64_t note_stop(uint64_t began_ns);
 
   Space space_;
+  SavedPart saved_;
   Roots roots_;
   Marker marker_;
   Pacer pacer_;

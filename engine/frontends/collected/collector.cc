@@ -148,7 +148,7 @@ void CollectedHeap::begin_marking() {
   marker_.lock().acquire();
   flush_processors();
   marker_.reset_counters();
-  marker_.set_check_live(freed_by_hand_.load(std::memory_order_relaxed));
+  marker_.set_check_live(references_may_dangle());
   space_.marking.store(true, std::memory_order_relaxed);
   for (RootArray* array = roots_.first_array(); array != nullptr;
        array = roots_.next_array(array)) {

@@ -1,5 +1,6 @@
 #include "engine/frontends/collected/marker.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "engine/base/check.h"
@@ -90,6 +91,8 @@ void Marker::scan_arrays(size_t index, uint64_t records) {
         reinterpret_cast<const ArrayHeader*>(first + lowest_bit(records) * kGranuleBytes);
     const Reference* from = elements_of(array);
     const Reference* end = from + array->length;
+    // A damaged file may say any length: what is there is read, and each reference looked at.
+    if (__builtin_expect(check_live_, 0)) end = std::min(end, space_->end_of_pages());
     if (array->length > kPieceReferences) {
       if (LongArray* cell = long_array_cells_.create(space_->arena)) {
         *cell = {long_arrays_, from, end};

@@ -37,19 +37,20 @@ class Marker {
   const Layout* layout(PageKind kind) const { return layouts_[kind]; }
 
   void mark(Reference reference) {
+    if (__builtin_expect(check_live_, 0) && !space_->is_live(reference)) return;
     const size_t index = reference / 64;
     const uint64_t bit = uint64_t{1} << (reference % 64);
     const uint64_t seen = space_->seen.load(index);
     if ((seen & bit) != 0) return;
-    if (__builtin_expect(check_live_, 0) && !space_->live.test(reference)) return;
     const PageId page = page_of(reference);
     const PageLink link = space_->links.load(page);
     if (link == kFrozen || link == kRemembered) return;
     space_->seen.store(index, seen | bit);
     if (link == kNotQueued) enqueue(page);
   }
-  // Before marking, when records have been freed by hand: a reference may name a page that is free
-  // by now, whose bits nobody would clear.
+  // Before marking, when references may lead anywhere: to a page that is free by now, because
+  // records have been freed by hand; or out of the heap, because a file that it was opened from is
+  // damaged.
   void set_check_live(bool check) { check_live_ = check; }
   // All records of a page that is a root itself: permanent, and stored into since.
   void mark_from_page(PageId page);

@@ -48,6 +48,29 @@ class PageLinks {
     return true;
   }
 
+  // Before there are others: the first `pages` words say kFrozen. All full chunks are one, shared.
+  bool adopt_frozen(Arena& arena, Pages pages) {
+    const Pages full = pages >> kChunkShift;
+    const Pages rest = pages - (full << kChunkShift);
+    if (full != 0) {
+      frozen_ = make_frozen(arena, kChunkPages);
+      if (frozen_ == nullptr) return false;
+    }
+    for (Pages chunk = 0; chunk < full; ++chunk) chunks_[chunk] = frozen_;
+    if (rest == 0) return true;
+    chunks_[full] = make_frozen(arena, rest);
+    return chunks_[full] != nullptr;
+  }
+  // Before a word in a shared chunk is written, under the writers' lock. False: no memory.
+  bool own(Arena& arena, PageId page) {
+    PageLink*& chunk = chunks_[page >> kChunkShift];
+    if (chunk != frozen_ || frozen_ == nullptr) return true;
+    PageLink* const fresh = make_frozen(arena, kChunkPages);
+    if (fresh == nullptr) return false;
+    __atomic_store_n(&chunk, fresh, __ATOMIC_RELEASE);
+    return true;
+  }
+
   PageLink& operator[](PageId page) const {
     return __atomic_load_n(&chunks_[page >> kChunkShift],
                            __ATOMIC_ACQUIRE)[page & ((1u << kChunkShift) - 1)];
@@ -59,7 +82,16 @@ class PageLinks {
 
  private:
   static constexpr unsigned kChunkShift = 12;  // 16 KiB of words for 32 MiB of heap
+  static constexpr Pages kChunkPages = 1u << kChunkShift;
+
+  static PageLink* make_frozen(Arena& arena, Pages pages) {
+    auto* chunk = static_cast<PageLink*>(arena.allocate_metadata(sizeof(PageLink) << kChunkShift));
+    for (Pages i = 0; chunk != nullptr && i < pages; ++i) chunk[i] = kFrozen;
+    return chunk;
+  }
+
   PageLink** chunks_ = nullptr;
+  PageLink* frozen_ = nullptr;  // the chunk that stands for 32 MiB of a saved heap each
 };
 
 }  // namespace tri::collected

@@ -111,6 +111,13 @@ RootArray* Roots::add_stack(size_t capacity) {
   return array;
 }
 
+RootArray* Roots::add_saved() {
+  const Guard guard(lock_);
+  RootArray* array = array_cells_.create(space_->arena);
+  if (array != nullptr) arrays_.push_front(array);
+  return array;
+}
+
 void Roots::remove_array(RootArray* array) {
   const Guard guard(lock_);
   if (space_->marking.load(std::memory_order_relaxed)) {
@@ -131,7 +138,7 @@ void Roots::free_dropped_arrays() {
 
 void Roots::free_array_locked(RootArray* array) {
   arrays_.remove(array);
-  space_->page_heap.free(array->span);
+  if (array->span != nullptr) space_->page_heap.free(array->span);
   array_cells_.destroy(array);
 }
 

@@ -51,6 +51,8 @@ class Roots {
   RootArray* add_array(size_t count);
   // The same with nothing in use yet, for references that come and go in last-in-first-out order.
   RootArray* add_stack(size_t capacity);
+  // An array whose slots lie in a saved heap, where they hold nothing that could be collected.
+  RootArray* add_saved();
   void remove_array(RootArray* array);
   // At the end of marking.
   void free_dropped_arrays();

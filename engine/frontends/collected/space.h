@@ -58,6 +58,9 @@ struct Space {
     for (size_t i = 0; i < bytes / 8; ++i) __atomic_store_n(words + i, 0, __ATOMIC_RELAXED);
   }
   PageKind kind_of(Reference reference) const { return kinds[page_of(reference)]; }
+  const Reference* end_of_pages() const {
+    return reinterpret_cast<const Reference*>(base + bytes_of(arena.committed_pages()));
+  }
   // Whether `reference` names a record that has not been freed. Any number may be asked about.
   bool is_live(Reference reference) const {
     return page_of(reference) < arena.committed_pages() && live.test(reference);

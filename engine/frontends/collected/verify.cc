@@ -45,6 +45,16 @@ void CollectedHeap::verify() {
     // Freeing by hand leaves references that lead nowhere.
     if (!freed_by_hand_.load(std::memory_order_relaxed)) TRI_CHECK(space_.live.test(reference));
   };
+  saved_.for_each_span([&](const SavedSpan& span) {
+    const Layout* layout = marker_.layout(space_.kinds[span.first]);
+    const Reference first = first_granule(span.first);
+    const Reference end = first + span.pages * kGranulesPerPage;
+    for (Reference at = space_.live.next_set(first, end); at < end;
+         at = space_.live.next_set(at + 1, end)) {
+      TRI_CHECK_EQ((at - first) % span.slot_granules, 0u);
+      for_each_reference(at, layout, [&](const Reference* slot) { check_target(*slot); });
+    }
+  });
   const uint32_t sources = source_count();
   for (uint32_t id = 0; id < sources; ++id) {
     Pages pages = 0;

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from inspect import get_annotations
-from types import FunctionType
-from typing import TypeVar
+from types import FunctionType, MappingProxyType
+from typing import Any, TypeVar
 
 from trimalloc import _collected
 from trimalloc.collected.batch import Batch
 from trimalloc.collected.blocks import Block
 from trimalloc.collected.heap_stats import HeapStats
-from trimalloc.collected.layout import RecordLayout, field_type, lay_out
+from trimalloc.collected.layout import RecordLayout, declared_fields, lay_out
+from trimalloc.collected.saved_roots import SavedRoots
+from trimalloc.collected.saving import save_heap
 from trimalloc.sizes import parse_size
 
 _C = TypeVar("_C")
@@ -49,6 +51,10 @@ class Heap(_collected.Heap):
     """
 
     _pace: tuple[int, int]
+    _declared: list[Any]  # record classes, by number
+    _saved: SavedRoots
+    _saved_names: frozenset[str]  # classes of the file that it was opened with
+    _read_only: bool
 
     def __new__(
         cls,
@@ -57,6 +63,7 @@ class Heap(_collected.Heap):
         limit: int | str | None = None,
         procs: int | None = None,
         checked: bool = False,
+        _file: Mapping[str, Any] = MappingProxyType({}),
     ) -> Heap:
         """Reserve the addresses; memory comes as records do."""
         percent = -1 if gc_percent is None else gc_percent
@@ -68,8 +75,13 @@ class Heap(_collected.Heap):
             limit=bytes_limit,
             checked=checked,
             batch_class=Batch,
+            **_file,
         )
         self._pace = (percent, bytes_limit)
+        self._declared = []
+        self._saved = SavedRoots(self, {})
+        self._saved_names = frozenset()
+        self._read_only = False
         return self
 
     # --- classes ----------------------------------------------------------------------------
@@ -79,23 +91,31 @@ class Heap(_collected.Heap):
 
         A base that is a record class of this heap gives its fields first.
         """
+        if self._read_only:
+            raise ValueError("the heap is open for reading only")
+        if cls.__name__ in self._saved_names:
+            raise TypeError(
+                f"the file has a class {cls.__name__}: "
+                f"give it to open_heap(..., classes=[{cls.__name__}])"
+            )
         base, layout = self._base_of(cls)
+        wanted = declared_fields(cls, self._names_for(cls), self._is_record)
+        return self._add_class(cls, base, lay_out(wanted, layout))
+
+    def _add_class(self, cls: type[_C], base: type, layout: RecordLayout) -> type[_C]:
+        """Make a record class of that layout with what else is in `cls`."""
         functions = [one for one in vars(cls).values() if isinstance(one, FunctionType)]
-        wanted = {}
-        names = self._names_for(cls)
-        for name, annotation in get_annotations(cls).items():
-            default = cls.__dict__.get(name, NotImplemented)
-            wanted[name] = (field_type(annotation, names, self._is_record), default)
-        layout = lay_out(wanted, layout)
-        space = {k: v for k, v in vars(cls).items() if k not in _NOT_COPIED and k not in wanted}
+        own = get_annotations(cls)
+        space = {k: v for k, v in vars(cls).items() if k not in _NOT_COPIED and k not in own}
         space |= {"__slots__": (), "__layout__": layout}
-        space["__annotations__"] = dict(get_annotations(cls))
+        space["__annotations__"] = dict(own)
         space["__match_args__"] = tuple(one.name for one in layout.fields)
         described = tuple(one.describe() for one in layout.fields)
         declared: type[_C] = self._declare(
             cls.__name__, (base,), space, layout.size, described, layout.runs
         )
         _let_super_find(declared, cls, functions)
+        self._declared.append(declared)
         return declared
 
     def _base_of(self, cls: type) -> tuple[type, RecordLayout]:
@@ -118,6 +138,31 @@ class Heap(_collected.Heap):
         # The class itself is not the record class that its fields will name.
         names.pop(cls.__name__, None)
         return names
+
+    # --- saving -----------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], roots: Mapping[str, Any] | None = None) -> None:
+        """Collect, then write everything that lives to a file for ``trimalloc.open_heap``.
+
+        ``roots``: records and batches by the names under which they are to be found again. The file
+        appears under its name when it is whole and on disk; what had that name before is replaced.
+        """
+        save_heap(self, path, roots or {})
+
+    @property
+    def roots(self) -> Mapping[str, Any]:
+        """The records and batches that the file names; empty when the heap came from none."""
+        return self._saved
+
+    @property
+    def classes(self) -> Mapping[str, Any]:
+        """The record classes by name."""
+        return MappingProxyType(self._classes)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened for reading only."""
+        return self._read_only
 
     # --- looking ----------------------------------------------------------------------------
 

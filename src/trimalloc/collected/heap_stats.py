@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class HeapStats:
     """Where a heap's memory is and what its collector has done. Asking stops nothing."""
 
+    saved_bytes: int
+    """Pages of the file that the heap was opened with: permanent, and shared until written."""
     heap_bytes: int
     """In records: what the last collection left, and what was allocated since."""
     goal_bytes: int

@@ -11,6 +11,7 @@ import builtins
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from inspect import get_annotations
 
 from trimalloc.collected.fields import BUILTIN, REFERENCE, FieldType
 
@@ -90,6 +91,16 @@ def lay_out(wanted: Mapping[str, tuple[FieldType, object]], base: RecordLayout) 
         raise ValueError(f"a record has at most {MAX_RECORD_BYTES} bytes, not {size}")
     runs = base.runs + (((start, len(references)),) if references else ())
     return RecordLayout(max(size, 1), fields, runs, {one.name: one for one in fields})
+
+
+def declared_fields(
+    cls: type, names: Mapping[str, object], is_record: Callable[[object], bool]
+) -> dict[str, tuple[FieldType, object]]:
+    """Return what the annotations of a class mean, each with its default."""
+    return {
+        name: (field_type(one, names, is_record), cls.__dict__.get(name, NotImplemented))
+        for name, one in get_annotations(cls).items()
+    }
 
 
 class _ForwardName:
