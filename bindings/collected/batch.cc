@@ -518,6 +518,13 @@ bool batch_range(const HeapState& heap, PyObject* batch, tri::collected::RootRan
   return true;
 }
 
+PyObject* make_empty_batch(HeapState& heap, PyTypeObject* record_class, Py_ssize_t count) {
+  return new_batch(heap, record_class, count);
+}
+Reference* slots_of_batch(PyObject* batch) { return batch_of(batch)->array->slots; }
+Py_ssize_t count_of_batch(PyObject* batch) { return batch_of(batch)->count; }
+const HeapState* heap_of_batch(PyObject* batch) { return batch_of(batch)->heap; }
+
 int add_batch_type(PyObject* module, ModuleState& state) {
   state.batch_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&kSpec));
   if (state.batch_type == nullptr) return -1;

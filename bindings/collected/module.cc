@@ -4,13 +4,14 @@
 namespace trimalloc::bindings {
 namespace {
 
-constexpr unsigned kTypes = 7;
+constexpr unsigned kTypes = 8;
 
 int execute(PyObject* module) {
   ModuleState& state = *state_of_module(module);
   if (add_record_types(module, state) != 0 || add_batch_type(module, state) != 0 ||
       add_block_type(module, state) != 0 || add_weak_type(module, state) != 0 ||
-      add_file_fault(module, state) != 0 || add_heap_type(module, state) != 0) {
+      add_file_fault(module, state) != 0 || add_container_types(module, state) != 0 ||
+      add_heap_type(module, state) != 0) {
     return -1;
   }
   return 0;
@@ -24,6 +25,7 @@ void types_of(ModuleState& state, PyTypeObject** (&list)[kTypes]) {
   list[4] = &state.block_type;
   list[5] = &state.weak_type;
   list[6] = &state.draft_type;
+  list[7] = &state.table_type;
 }
 
 int traverse(PyObject* module, visitproc visit, void* arg) {

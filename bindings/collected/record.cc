@@ -246,6 +246,7 @@ void meta_dealloc(PyObject* self) {
   }
   PyMem_Free(info.fields);
   PyMem_Free(info.table);
+  free_container_info(info.container);
   HeapState* const heap = info.heap;
   PyTypeObject* const meta = Py_TYPE(self);
   PyType_Type.tp_dealloc(self);
@@ -259,7 +260,8 @@ int meta_traverse(PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(info.fields[i].target);
     Py_VISIT(info.fields[i].initial);
   }
-  return PyType_Type.tp_traverse(self, visit, arg);
+  const int stopped = visit_container_info(info.container, visit, arg);
+  return stopped != 0 ? stopped : PyType_Type.tp_traverse(self, visit, arg);
 }
 
 int meta_clear(PyObject* self) {
@@ -305,6 +307,7 @@ PyObject* meta_new(PyTypeObject* meta, PyObject* arguments, PyObject* keywords) 
 }
 
 PyMethodDef kMetaMethods[] = {
+    {"_contain", contain, METH_VARARGS, nullptr},
     {"batch", meta_batch, METH_O,
      "batch(n) -> Batch\n\nMakes n records at once, all zero: an array of references that is one "
      "root."},

@@ -40,6 +40,7 @@ struct ModuleState {
   PyTypeObject* block_type = nullptr;
   PyTypeObject* weak_type = nullptr;
   PyObject* file_fault = nullptr;  // an exception
+  PyTypeObject* table_type = nullptr;  // the bases of the classes of containers
 };
 ModuleState* state_of_module(PyObject* module);
 
@@ -101,6 +102,11 @@ struct HeapState {
 HeapState* acquire(HeapState* heap);
 void release(HeapState* heap);
 
+// What a class of containers knows beside: containers/container.h.
+struct ContainerInfo;
+void free_container_info(ContainerInfo* info);
+int visit_container_info(const ContainerInfo* info, visitproc visit, void* arg);
+
 // In a record class, behind the type object.
 struct RecordInfo {
   HeapState* heap;
@@ -116,6 +122,7 @@ struct RecordInfo {
   };
   Entry* table;
   uint32_t table_mask;
+  ContainerInfo* container;  // null: plain records
 
   // From one record to the next of a run, in granules.
   uint32_t type_slot() const { return heap->heap->source(type->source).slot_granules(); }
@@ -197,6 +204,14 @@ PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);
 PyObject* make_saved_batch(HeapState& heap, PyTypeObject* record_class,
                            const tri::collected::RootRange& range);
 bool batch_range(const HeapState& heap, PyObject* batch, tri::collected::RootRange* range);
+int add_container_types(PyObject* module, ModuleState& state);
+// RecordMeta._contain: what makes a record class one of containers.
+PyObject* contain(PyObject* type, PyObject* arguments);
+// A batch of as many None, and where its references are.
+PyObject* make_empty_batch(HeapState& heap, PyTypeObject* record_class, Py_ssize_t count);
+Reference* slots_of_batch(PyObject* batch);
+Py_ssize_t count_of_batch(PyObject* batch);
+const HeapState* heap_of_batch(PyObject* batch);
 PyObject* make_weak(HeapState& heap, ModuleState& state, PyObject* record);
 // Calls back for the records that are gone, if there are any: for moments when any code may run.
 void tell_reclaims_slow(HeapState& heap);

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from trimalloc._pools import PoolBlock, PoolExhaustedError
     from trimalloc.collected.batch import Batch
     from trimalloc.collected.blocks import Block
+    from trimalloc.collected.containers.lru import LRU
+    from trimalloc.collected.containers.map import Map
     from trimalloc.collected.fields import (
         Array,
         Bytes,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from trimalloc.snapshot import ClassStats, Stats, stats
 
 __all__ = [
+    "LRU",
     "Array",
     "Batch",
     "Block",
@@ -59,6 +62,7 @@ __all__ = [
     "Heap",
     "HeapFileError",
     "HeapStats",
+    "Map",
     "Pool",
     "PoolBlock",
     "PoolExhaustedError",
@@ -114,6 +118,8 @@ _HOMES = {
     "Heap": "collected.heap",
     "HeapFileError": "collected.heap_file_error",
     "HeapStats": "collected.heap_stats",
+    "LRU": "collected.containers.lru",
+    "Map": "collected.containers.map",
     "Pool": "pools.pool",
     "PoolBlock": "_pools",
     "PoolExhaustedError": "_pools",

@@ -1,0 +1,16 @@
+// The bases of the classes of containers, one for each structure of the engine.
+#ifndef TRIMALLOC_BINDINGS_COLLECTED_CONTAINERS_TYPES_H_
+#define TRIMALLOC_BINDINGS_COLLECTED_CONTAINERS_TYPES_H_
+
+#include "bindings/collected/state.h"  // Python.h first
+
+namespace trimalloc::bindings {
+
+PyTypeObject* make_container_base(PyObject* module, ModuleState& state, PyType_Spec& spec,
+                                  const char* name, const tri::collected::Layout& layout);
+
+int add_table_type(PyObject* module, ModuleState& state);
+
+}  // namespace trimalloc::bindings
+
+#endif  // TRIMALLOC_BINDINGS_COLLECTED_CONTAINERS_TYPES_H_

@@ -1,0 +1,72 @@
+"""What a heap has for making containers: their classes are declared when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import GenericAlias
+from typing import Any, TypeVar
+
+from trimalloc.collected.containers.kinds import ContainerKind, key_type, value_type
+from trimalloc.collected.containers.lru import LRU
+from trimalloc.collected.containers.map import Map
+from trimalloc.collected.layout import RecordLayout
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+_KEYED = (Map, LRU)
+
+
+class ContainerFactory:
+    """The part of a heap that makes containers."""
+
+    __slots__ = ()
+    _classes: dict[str, Any]
+    _declare: Any
+
+    def map(
+        self,
+        key: type[_K],
+        value: type[_V],
+        items: Mapping[_K, _V] | Iterable[tuple[_K, _V]] = (),
+        /,
+    ) -> Map[_K, _V]:
+        """Make a hash map: keys are ``trimalloc.int64`` or ``bytes``.
+
+        Values are numbers (``trimalloc.int64``, ``trimalloc.float64``), ``bytes``, or records of
+        a class.
+        """
+        made: Map[_K, _V] = self._container_class(Map, key, value)()
+        made.update(items)
+        return made
+
+    def lru(self, key: type[_K], value: type[_V], /, capacity: int) -> LRU[_K, _V]:
+        """Make a map of at most so many entries, in the order of their last use."""
+        made: LRU[_K, _V] = self._container_class(LRU, key, value)()
+        made.capacity = capacity
+        return made
+
+    def _container_class(self, face: Any, *types: object) -> Any:
+        """Return the class of containers of these types; declares it at first."""
+        key = key_type(types[0]) if face in _KEYED else None
+        value = value_type(types[-1], self)
+        names = ", ".join(one.name for one in (key, value) if one is not None)
+        name = f"{face.__name__}[{names}]"
+        if (known := self._classes.get(name)) is not None:
+            return known
+        space = {
+            "__slots__": (),
+            "__layout__": RecordLayout(face._size, (), face._runs),
+            "__container__": ContainerKind(key, value, self),
+        }
+        made = self._declare(name, (face,), space, face._size, (), face._runs)
+        key_code = key.code if key is not None else 0
+        made._contain(key_code, value.code, value.target, face._linked)
+        return made
+
+    def _container_of(self, annotation: GenericAlias) -> object:
+        """Return the class that ``Map[int64, Vertex]`` and its like name in an annotation."""
+        face: Any = annotation.__origin__
+        if not hasattr(face, "_linked"):
+            return annotation
+        return self._container_class(face, *annotation.__args__)
