@@ -4,7 +4,7 @@
 namespace trimalloc::bindings {
 namespace {
 
-constexpr unsigned kTypes = 8;
+constexpr unsigned kTypes = 7;
 
 int execute(PyObject* module) {
   ModuleState& state = *state_of_module(module);
@@ -25,7 +25,6 @@ void types_of(ModuleState& state, PyTypeObject** (&list)[kTypes]) {
   list[4] = &state.block_type;
   list[5] = &state.weak_type;
   list[6] = &state.draft_type;
-  list[7] = &state.table_type;
 }
 
 int traverse(PyObject* module, visitproc visit, void* arg) {

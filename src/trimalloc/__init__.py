@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trimalloc.collected.blocks import Block
     from trimalloc.collected.containers.lru import LRU
     from trimalloc.collected.containers.map import Map
+    from trimalloc.collected.containers.trie import Trie
     from trimalloc.collected.fields import (
         Array,
         Bytes,
@@ -74,6 +75,7 @@ __all__ = [
     "SizeClass",
     "Stats",
     "Str",
+    "Trie",
     "Vec",
     "WeakReference",
     "__version__",
@@ -131,6 +133,7 @@ _HOMES = {
     "SizeClass": "geometry",
     "Stats": "snapshot",
     "Str": "collected.fields",
+    "Trie": "collected.containers.trie",
     "Vec": "collected.fields",
     "WeakReference": "_collected",
     "__version__": "_native",

@@ -82,17 +82,26 @@ PyObject* contain(PyObject* type, PyObject* arguments) {
 }
 
 int add_container_types(PyObject* module, ModuleState& state) {
-  return add_table_type(module, state);
+  if (add_table_type(module, state) != 0) return -1;
+  return add_trie_type(module, state);
 }
 
-// A base of container classes; `layout` is told to Python as `_size` and `_runs`.
-PyTypeObject* make_container_base(PyObject* module, ModuleState& state, PyType_Spec& spec,
-                                  const char* name, const tri::collected::Layout& layout) {
+PyObject* container_repr(PyObject* self) {
+  const Py_ssize_t length = PyObject_Size(self);
+  if (length >= 0) return PyUnicode_FromFormat("<%s of %zd>", Py_TYPE(self)->tp_name, length);
+  PyErr_Clear();
+  return PyUnicode_FromFormat("<%s, freed>", Py_TYPE(self)->tp_name);
+}
+
+// A base of container classes; `layout` is told to Python as `_size` and `_runs`. The module keeps
+// it.
+int add_container_base(PyObject* module, ModuleState& state, PyType_Spec& spec, const char* name,
+                       const tri::collected::Layout& layout) {
   PyObject* bases = PyTuple_Pack(1, reinterpret_cast<PyObject*>(state.record_type));
-  if (bases == nullptr) return nullptr;
+  if (bases == nullptr) return -1;
   PyObject* type = PyType_FromSpecWithBases(&spec, bases);
   Py_DECREF(bases);
-  if (type == nullptr) return nullptr;
+  if (type == nullptr) return -1;
   PyObject* size = PyLong_FromUnsignedLong(layout.bytes);
   PyObject* runs = Py_BuildValue("((HH))", layout.runs[0].offset, layout.runs[0].count);
   const bool good = size != nullptr && runs != nullptr &&
@@ -101,8 +110,8 @@ PyTypeObject* make_container_base(PyObject* module, ModuleState& state, PyType_S
                     PyModule_AddObjectRef(module, name, type) == 0;
   Py_XDECREF(size);
   Py_XDECREF(runs);
-  if (!good) Py_CLEAR(type);
-  return reinterpret_cast<PyTypeObject*>(type);
+  Py_DECREF(type);
+  return good ? 0 : -1;
 }
 
 }  // namespace trimalloc::bindings

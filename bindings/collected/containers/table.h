@@ -4,8 +4,9 @@
 
 #include "bindings/collected/containers/container.h"  // Python.h first
 
-#include "bindings/collected/containers/keys.h"
-#include "bindings/collected/containers/values.h"
+#include <algorithm>
+
+#include "bindings/collected/containers/mapping_bulk.h"
 #include "engine/frontends/collected/containers/hash_table.h"
 
 namespace trimalloc::bindings {
@@ -16,35 +17,43 @@ struct InsideTable {
   explicit InsideTable(PyObject* self, Gil gil = Gil::kHeld)
       : inside(self, gil),
         access(inside.heap()),
-        table(inside.heap(), access, inside.record(),
-              {container_of(self).key == Code::kBytes, container_of(self).kind(),
-               container_of(self).linked}) {}
+        map(inside.heap(), access, inside.record(),
+            {container_of(self).key == Code::kBytes, container_of(self).kind(),
+             container_of(self).linked}),
+        counts_uses(container_of(self).linked && !info_of(self).heap->read_only) {}
+
+  tri::collected::Key key(const PlainKey& key) const {
+    return map.shape().byte_keys ? map.key_of(key.data, key.length) : map.key_of(key.number);
+  }
+  void use(uint32_t slot) {
+    if (counts_uses) map.touch(slot);
+  }
+  // Keys are made after this: the first room decides how they are hashed.
+  bool prepare() { return map.reserve(0, 0); }
+  bool prepare_many(size_t count, size_t key_bytes) {
+    // Many of the keys may be there already; so room is made for the larger number, not for both.
+    size_t room = std::max<size_t>(count, map.size());
+    if (map.limit() != 0) room = std::min<size_t>(room, size_t{map.limit()} + 1);
+    return map.reserve(room, room == count ? key_bytes : 0);
+  }
+  PlainKey key_at(uint32_t slot) const {
+    PlainKey key;
+    if (map.shape().byte_keys) {
+      key.data = map.bytes_at(slot, &key.length);
+    } else {
+      key.number = map.number_at(slot);
+    }
+    return key;
+  }
+  // What has to go after an entry has come, or kNoSlot.
+  uint32_t overdue() const { return map.overdue(); }
+  void drop(uint32_t slot) { map.erase(slot); }
+
   Inside inside;
   Access access;
-  HashTable table;
+  HashTable map;
+  const bool counts_uses;
 };
-
-inline tri::collected::Key key_in(const HashTable& table, const PlainKey& key) {
-  return table.shape().byte_keys ? table.key_of(key.data, key.length) : table.key_of(key.number);
-}
-inline PlainKey key_at(const HashTable& table, uint32_t slot) {
-  PlainKey key;
-  if (table.shape().byte_keys) {
-    key.data = table.bytes_at(slot, &key.length);
-  } else {
-    key.number = table.number_at(slot);
-  }
-  return key;
-}
-inline void take_value(InsideTable& in, const ContainerInfo& info, uint32_t slot, Taken* taken) {
-  if (info.kind() == ValueKind::kScalar) {
-    taken->take_word(in.table.scalar_at(slot));
-  } else {
-    taken->take_reference(in.inside.heap(), in.access, info.value, in.table.reference_at(slot));
-  }
-}
-
-extern PyMethodDef kTableBulkMethods[];
 
 }  // namespace trimalloc::bindings
 

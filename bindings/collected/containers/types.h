@@ -6,10 +6,14 @@
 
 namespace trimalloc::bindings {
 
-PyTypeObject* make_container_base(PyObject* module, ModuleState& state, PyType_Spec& spec,
-                                  const char* name, const tri::collected::Layout& layout);
+int add_container_base(PyObject* module, ModuleState& state, PyType_Spec& spec, const char* name,
+                       const tri::collected::Layout& layout);
+
+// <Map[int64, Vertex] of 3>
+PyObject* container_repr(PyObject* self);
 
 int add_table_type(PyObject* module, ModuleState& state);
+int add_trie_type(PyObject* module, ModuleState& state);
 
 }  // namespace trimalloc::bindings
 

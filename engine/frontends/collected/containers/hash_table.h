@@ -21,6 +21,7 @@
 #pragma once
 
 #include "engine/frontends/collected/containers/hashing.h"
+#include "engine/frontends/collected/containers/key.h"
 #include "engine/frontends/collected/containers/values.h"
 
 namespace tri::collected {
@@ -50,13 +51,6 @@ struct TableShape {
   bool linked = false;
 };
 
-struct Key {
-  uint64_t number = 0;
-  const char* data = nullptr;
-  uint32_t length = 0;
-  uint64_t hash = 0;
-};
-
 class HashTable {
  public:
   static constexpr uint32_t kNoSlot = UINT32_MAX;
@@ -82,6 +76,11 @@ class HashTable {
   // is as it was. `*inserted`: the key is new. Call `reserve` before making keys.
   uint32_t put(const Key& key, const Value& value, bool* inserted);
   void erase(uint32_t slot);
+  bool erase_key(const Key& key) {
+    const uint32_t slot = find(key);
+    if (slot != kNoSlot) erase(slot);
+    return slot != kNoSlot;
+  }
   void clear();
   // Room for so many entries in all, and so many more bytes of keys. False: no memory.
   bool reserve(size_t entries, size_t key_bytes);

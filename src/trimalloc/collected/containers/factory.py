@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 from trimalloc.collected.containers.kinds import ContainerKind, key_type, value_type
 from trimalloc.collected.containers.lru import LRU
 from trimalloc.collected.containers.map import Map
+from trimalloc.collected.containers.trie import Trie
 from trimalloc.collected.layout import RecordLayout
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
-_KEYED = (Map, LRU)
+# The key of those whose class does not say it.
+_KEYS = {Trie: bytes}
 
 
 class ContainerFactory:
@@ -46,11 +48,19 @@ class ContainerFactory:
         made.capacity = capacity
         return made
 
+    def trie(
+        self, value: type[_V], items: Mapping[bytes, _V] | Iterable[tuple[bytes, _V]] = (), /
+    ) -> Trie[_V]:
+        """Make a trie: a mapping from ``bytes`` that finds keys by their prefixes."""
+        made: Trie[_V] = self._container_class(Trie, value)()
+        made.update(items)
+        return made
+
     def _container_class(self, face: Any, *types: object) -> Any:
         """Return the class of containers of these types; declares it at first."""
-        key = key_type(types[0]) if face in _KEYED else None
+        key = key_type(_KEYS.get(face, types[0]))
         value = value_type(types[-1], self)
-        names = ", ".join(one.name for one in (key, value) if one is not None)
+        names = value.name if face in _KEYS else f"{key.name}, {value.name}"
         name = f"{face.__name__}[{names}]"
         if (known := self._classes.get(name)) is not None:
             return known
@@ -60,8 +70,7 @@ class ContainerFactory:
             "__container__": ContainerKind(key, value, self),
         }
         made = self._declare(name, (face,), space, face._size, (), face._runs)
-        key_code = key.code if key is not None else 0
-        made._contain(key_code, value.code, value.target, face._linked)
+        made._contain(key.code, value.code, value.target, face._linked)
         return made
 
     def _container_of(self, annotation: GenericAlias) -> object:

@@ -1,45 +1,41 @@
-"""What maps and LRU maps have in common: the methods of a dict, and those for many keys at once."""
+"""What all mappings have: the methods of a dict, and those for many keys at once."""
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from typing import Any, TypeVar, cast, overload
+from collections.abc import ItemsView, Iterable, KeysView, Mapping, ValuesView
+from typing import Any, Generic, TypeVar, cast, overload
 
-from trimalloc import _collected
 from trimalloc.collected.containers.kinds import (
     ContainerKind,
-    byte_column,
     column,
     empty_flags,
     empty_numbers,
     values_for,
 )
-from trimalloc.collected.fields import BYTES, REFERENCE, FieldType
+from trimalloc.collected.fields import BYTES, REFERENCE
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _T = TypeVar("_T")
 
 _NOT_GIVEN: Any = object()
-# Keys that an iteration fetches at once.
-_STEP = 1024
 
 
-class Keyed(_collected.Table[_K, _V]):
-    """A mapping from keys to values."""
+class Keyed(Generic[_K, _V]):
+    """A mapping from keys to values; the native base beside it has what is asked of `self`."""
 
     __slots__ = ()
     _linked = False
     __container__: ContainerKind
+    _take: Any
+    _contains_many: Any
+    _get_numbers: Any
+    _get_records: Any
+    _get_bytes: Any
+    _set_many: Any
+    _delete_many: Any
 
     # --- one by one -------------------------------------------------------------------------
-
-    def __iter__(self) -> Iterator[_K]:
-        """Go through the keys; RuntimeError when some come or go meanwhile."""
-        keys, mark = self._next_keys(None, _STEP)
-        while keys:
-            yield from keys
-            keys, mark = self._next_keys(mark, _STEP)
 
     def keys(self) -> KeysView[_K]:
         """Return a view of the keys, as a dict's."""
@@ -56,7 +52,7 @@ class Keyed(_collected.Table[_K, _V]):
     def update(self, items: Mapping[_K, _V] | Iterable[tuple[_K, _V]], /) -> None:
         """Set each of the entries."""
         for key, value in items.items() if isinstance(items, Mapping) else items:
-            self[key] = value
+            cast(Any, self)[key] = value
 
     @overload
     def pop(self, key: _K, /) -> _V: ...
@@ -71,17 +67,10 @@ class Keyed(_collected.Table[_K, _V]):
             raise KeyError(key)
         return default
 
-    def popitem(self) -> tuple[_K, _V]:
-        """Remove an entry, which one the map chooses, and return it."""
-        taken = self._take_first()
-        if taken is None:
-            raise KeyError("the map is empty")
-        return taken
-
     # --- many at once -----------------------------------------------------------------------
 
     def _keys_given(self, keys: Any) -> Any:
-        return column(cast(FieldType, self.__container__.key), keys)
+        return column(self.__container__.key, keys)
 
     def get_many(self, keys: Any, default: Any = _NOT_GIVEN) -> Any:
         """Return the values of many keys: an array of numbers, a batch, or a list of bytes.
@@ -116,24 +105,11 @@ class Keyed(_collected.Table[_K, _V]):
 
         Returns how many entries had to go for them, which only an LRU map has.
         """
-        return self._set_many(self._keys_given(keys), values_for(self.__container__, values))
+        given = values_for(self.__container__, values)
+        gone: int = self._set_many(self._keys_given(keys), given)
+        return gone
 
     def delete_many(self, keys: Any) -> int:
         """Remove those of the keys that are there; return how many were."""
-        return self._delete_many(self._keys_given(keys))
-
-    def keys_array(self) -> Any:
-        """Return all keys: an array of numbers, or a list of bytes."""
-        kind = cast(FieldType, self.__container__.key)
-        if kind.code == BYTES:
-            return byte_column(iter(self))
-        numbers = empty_numbers(kind, len(self), 0)
-        return numbers[: self._copy_keys(numbers)]
-
-    def reserve(self, entries: int, key_bytes: int = 0) -> None:
-        """Make room in advance: for so many entries in all, and bytes of keys."""
-        self._reserve(entries, key_bytes)
-
-    def __repr__(self) -> str:
-        """Say of what and how many."""
-        return f"<{type(self).__name__} of {len(self)}>"
+        deleted: int = self._delete_many(self._keys_given(keys))
+        return deleted

@@ -12,13 +12,15 @@ from trimalloc.collected.fields import BUILTIN, BYTES, REFERENCE, FieldType
 from trimalloc.collected.optional_numpy import numpy_or_none
 
 INT64, FLOAT64 = 5, 12
+# Keys that an iteration fetches at once.
+STEP = 1024
 
 
 @dataclass(frozen=True)
 class ContainerKind:
     """The types of a class of containers."""
 
-    key: FieldType | None
+    key: FieldType
     value: FieldType
     heap: Any
 

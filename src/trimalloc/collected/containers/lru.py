@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar, overload
 
-from trimalloc.collected.containers.keyed import Keyed
+from trimalloc.collected.containers.hashed import Hashed
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _T = TypeVar("_T")
 
 
-class LRU(Keyed[_K, _V]):
+class LRU(Hashed[_K, _V]):
     """A map in the order of last use, made by ``heap.lru(key, value, capacity=n)``.
 
     Reading and writing an entry are uses of it, asking whether it is there and iterating are not.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import TypeVar
 
-from trimalloc.collected.containers.keyed import Keyed
+from trimalloc.collected.containers.hashed import Hashed
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-class Map(Keyed[_K, _V]):
+class Map(Hashed[_K, _V]):
     """A dict of one type of keys and one of values, made by ``heap.map(key, value)``.
 
     It is a record: a field of type ``Map[int64, Vertex]`` can hold it, and it goes when nothing
