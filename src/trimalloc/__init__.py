@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from trimalloc._pools import PoolBlock, PoolExhaustedError
     from trimalloc.collected.batch import Batch
     from trimalloc.collected.blocks import Block
+    from trimalloc.collected.containers.list import List
     from trimalloc.collected.containers.lru import LRU
     from trimalloc.collected.containers.map import Map
+    from trimalloc.collected.containers.priority_queue import PriorityQueue
     from trimalloc.collected.containers.trie import Trie
     from trimalloc.collected.fields import (
         Array,
@@ -63,11 +65,13 @@ __all__ = [
     "Heap",
     "HeapFileError",
     "HeapStats",
+    "List",
     "Map",
     "Pool",
     "PoolBlock",
     "PoolExhaustedError",
     "PoolStats",
+    "PriorityQueue",
     "Record",
     "Setting",
     "SharedPool",
@@ -121,11 +125,13 @@ _HOMES = {
     "HeapFileError": "collected.heap_file_error",
     "HeapStats": "collected.heap_stats",
     "LRU": "collected.containers.lru",
+    "List": "collected.containers.list",
     "Map": "collected.containers.map",
     "Pool": "pools.pool",
     "PoolBlock": "_pools",
     "PoolExhaustedError": "_pools",
     "PoolStats": "pools.pool_stats",
+    "PriorityQueue": "collected.containers.priority_queue",
     "Record": "_collected",
     "Setting": "settings",
     "SharedPool": "pools.shared_pool",

@@ -1,6 +1,7 @@
 // Entering containers, and what makes a record class one of containers.
 #include "bindings/collected/containers/container.h"  // Python.h first
 
+#include <initializer_list>
 #include <new>
 
 #include "bindings/collected/containers/types.h"
@@ -82,8 +83,10 @@ PyObject* contain(PyObject* type, PyObject* arguments) {
 }
 
 int add_container_types(PyObject* module, ModuleState& state) {
-  if (add_table_type(module, state) != 0) return -1;
-  return add_trie_type(module, state);
+  for (const auto add : {add_table_type, add_trie_type, add_queue_type, add_list_type}) {
+    if (add(module, state) != 0) return -1;
+  }
+  return 0;
 }
 
 PyObject* container_repr(PyObject* self) {

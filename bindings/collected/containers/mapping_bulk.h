@@ -6,6 +6,8 @@
 
 #include "bindings/collected/containers/mapping.h"  // Python.h first
 
+#include "bindings/collected/containers/column.h"
+
 #include <cstring>
 
 namespace trimalloc::bindings {
@@ -21,24 +23,6 @@ void look_up_many(PyObject* self, Gil gil, const KeyColumn& keys, Found found) {
         found(in, i, slot);
       });
 }
-
-// A writable buffer of `count` items of `bytes` each.
-class Column {
- public:
-  ~Column() {
-    if (view_.obj != nullptr) PyBuffer_Release(&view_);
-  }
-  bool parse(PyObject* buffer, Py_ssize_t count, Py_ssize_t bytes) {
-    if (PyObject_GetBuffer(buffer, &view_, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) != 0) return false;
-    if (view_.len == count * bytes) return true;
-    PyErr_SetString(PyExc_ValueError, "the buffer has another length than the keys");
-    return false;
-  }
-  char* data() const { return static_cast<char*>(view_.buf); }
-
- private:
-  Py_buffer view_ = {};
-};
 
 // _contains_many(keys, buffer of bool)
 template <typename In>

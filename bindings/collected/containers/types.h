@@ -14,6 +14,8 @@ PyObject* container_repr(PyObject* self);
 
 int add_table_type(PyObject* module, ModuleState& state);
 int add_trie_type(PyObject* module, ModuleState& state);
+int add_queue_type(PyObject* module, ModuleState& state);
+int add_list_type(PyObject* module, ModuleState& state);
 
 }  // namespace trimalloc::bindings
 

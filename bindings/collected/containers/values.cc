@@ -62,7 +62,56 @@ PyObject* Taken::finish(const RecordInfo& info) {
   return wrap(*info.heap, reference_, root_);
 }
 
-// --- columns --------------------------------------------------------------------------------
+// --- columns that go out --------------------------------------------------------------------
+
+ValueSink::~ValueSink() {
+  if (view_.obj != nullptr) PyBuffer_Release(&view_);
+  Py_XDECREF(made_);
+}
+
+bool ValueSink::open(const RecordInfo& info, PyObject* out, Py_ssize_t count) {
+  code_ = info.container->value;
+  if (code_ == Code::kBytes) {
+    made_ = PyList_New(count);
+    return made_ != nullptr;
+  }
+  if (code_ == Code::kReference) {
+    if (!PyObject_TypeCheck(out, info.state->record_meta)) {
+      PyErr_SetString(PyExc_TypeError, "a record class is needed");
+      return false;
+    }
+    made_ = make_empty_batch(*info.heap, reinterpret_cast<PyTypeObject*>(out), count);
+    return made_ != nullptr;
+  }
+  if (PyObject_GetBuffer(out, &view_, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) != 0) return false;
+  static uint64_t nothing;
+  numbers_ = view_.len != 0 ? static_cast<uint64_t*>(view_.buf) : &nothing;
+  if (view_.len == 8 * count) return true;
+  PyErr_Format(PyExc_ValueError, "the buffer has room for %zd numbers, not %zd", view_.len / 8,
+               count);
+  return false;
+}
+
+void ValueSink::put_reference(CollectedHeap& heap, Access& access, Py_ssize_t i,
+                              Reference reference) {
+  const bool alive = reference != kNone && heap.is_live(reference);  // or freed by hand
+  if (code_ == Code::kReference) {
+    if (alive) heap.set_root(access, slots_of_batch(made_) + i, reference);
+    return;
+  }
+  PyObject* const bytes = alive ? copy_bytes(heap, reference) : Py_NewRef(Py_None);
+  failed_ = failed_ || bytes == nullptr;
+  PyList_SET_ITEM(made_, i, bytes);
+}
+
+PyObject* ValueSink::finish(Py_ssize_t count) {
+  if (failed_) return PyErr_Occurred() == nullptr ? PyErr_NoMemory() : nullptr;
+  if (numbers_ != nullptr) Py_RETURN_NONE;
+  if (PyObject_Size(made_) == count) return Py_NewRef(made_);
+  return PySequence_GetSlice(made_, 0, count);
+}
+
+// --- columns that come in -------------------------------------------------------------------
 
 ValueColumn::~ValueColumn() {
   if (view_.obj != nullptr) PyBuffer_Release(&view_);

@@ -29,6 +29,40 @@ class Taken {
 // bytes out of an array of the heap; null without memory, and no error is set.
 PyObject* copy_bytes(CollectedHeap& heap, Reference array);
 
+// Where a column of values goes to: a writable buffer of numbers that Python gives, or a batch of
+// the record class it gives, or, for None, a list of bytes.
+class ValueSink {
+ public:
+  ValueSink() = default;
+  ~ValueSink();
+  ValueSink(const ValueSink&) = delete;
+  ValueSink& operator=(const ValueSink&) = delete;
+
+  bool open(const RecordInfo& info, PyObject* out, Py_ssize_t count);
+  // Whether values can be put without the GIL.
+  bool is_plain() const { return code_ != Code::kBytes; }
+  // Inside: the value at `from`, which has scalar_at() and reference_at(), becomes the i-th.
+  template <typename From>
+  void put(CollectedHeap& heap, Access& access, Py_ssize_t i, const From& from, uint32_t index) {
+    if (numbers_ != nullptr) {
+      numbers_[i] = from.scalar_at(index);
+    } else {
+      put_reference(heap, access, i, from.reference_at(index));
+    }
+  }
+  // The batch or list, of so many; None for numbers. Null and an error when something failed.
+  PyObject* finish(Py_ssize_t count);
+
+ private:
+  void put_reference(CollectedHeap& heap, Access& access, Py_ssize_t i, Reference reference);
+
+  Py_buffer view_ = {};
+  uint64_t* numbers_ = nullptr;
+  PyObject* made_ = nullptr;
+  Code code_ = Code::kInt64;
+  bool failed_ = false;
+};
+
 // As many values as there are keys: a buffer of 8 bytes each, a batch, or a sequence of bytes; or
 // one for all of them.
 class ValueColumn {

@@ -6,17 +6,24 @@ from collections.abc import Iterable, Mapping
 from types import GenericAlias
 from typing import Any, TypeVar
 
-from trimalloc.collected.containers.kinds import ContainerKind, key_type, value_type
+from trimalloc.collected.containers.kinds import (
+    ContainerKind,
+    key_type,
+    priority_type,
+    value_type,
+)
+from trimalloc.collected.containers.list import List
 from trimalloc.collected.containers.lru import LRU
 from trimalloc.collected.containers.map import Map
+from trimalloc.collected.containers.priority_queue import PriorityQueue
 from trimalloc.collected.containers.trie import Trie
 from trimalloc.collected.layout import RecordLayout
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
-# The key of those whose class does not say it.
-_KEYS = {Trie: bytes}
+# What finds values in containers whose class does not say it: keys, or indices.
+_KEYS = {Trie: bytes, List: int}
 
 
 class ContainerFactory:
@@ -56,9 +63,20 @@ class ContainerFactory:
         made.update(items)
         return made
 
+    def priority_queue(self, priority: type[_K], value: type[_V], /) -> PriorityQueue[_K, _V]:
+        """Make a priority queue: priorities are ``trimalloc.int64`` or ``trimalloc.float64``."""
+        made: PriorityQueue[_K, _V] = self._container_class(PriorityQueue, priority, value)()
+        return made
+
+    def list(self, value: type[_V], values: Iterable[_V] = (), /) -> List[_V]:
+        """Make a list."""
+        made: List[_V] = self._container_class(List, value)()
+        made.extend(values)
+        return made
+
     def _container_class(self, face: Any, *types: object) -> Any:
         """Return the class of containers of these types; declares it at first."""
-        key = key_type(_KEYS.get(face, types[0]))
+        key = (priority_type if face is PriorityQueue else key_type)(_KEYS.get(face, types[0]))
         value = value_type(types[-1], self)
         names = value.name if face in _KEYS else f"{key.name}, {value.name}"
         name = f"{face.__name__}[{names}]"

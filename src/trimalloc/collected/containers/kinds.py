@@ -55,6 +55,14 @@ def key_type(what: object) -> FieldType:
     return found
 
 
+def priority_type(what: object) -> FieldType:
+    """Return the type of priorities, or raise TypeError."""
+    found = _named(what)
+    if found.code not in (INT64, FLOAT64) or found.is_array:
+        raise TypeError(f"priorities are trimalloc.int64 or trimalloc.float64, not {found.name}")
+    return found
+
+
 def value_type(what: object, heap: object) -> FieldType:
     """Return the type of values, or raise TypeError."""
     found = _named(what)
@@ -110,6 +118,15 @@ def empty_flags(count: int) -> Any:
     """Return a column of `count` False."""
     numpy = numpy_or_none()
     return bytearray(count) if numpy is None else numpy.zeros(count, "?")
+
+
+def sink_for(kind: ContainerKind, count: int) -> Any:
+    """Return what the native side puts a column of values into, or makes it of."""
+    if kind.value.code == BYTES:
+        return None
+    if kind.value.code == REFERENCE:
+        return kind.value_class()
+    return empty_numbers(kind.value, count, 0)
 
 
 def values_for(kind: ContainerKind, given: Any) -> Any:
