@@ -10,23 +10,8 @@ namespace trimalloc::bindings {
 
 namespace {
 
-// The same trie, where a key means the longest one that it begins with.
-struct Prefixes : tri::collected::Trie {
-  using Trie::Trie;
-
-  template <typename KeyAt, typename Found>
-  void find_many(size_t count, KeyAt key_at, Found found) {
-    for_keys(count, key_at, [&](size_t i, const tri::collected::Key& key) {
-      uint32_t length;
-      found(i, longest_prefix(key, &length));
-      return true;
-    });
-  }
-};
-
-template <typename Structure>
-struct InsideTrie {
-  explicit InsideTrie(PyObject* self, Gil gil = Gil::kHeld)
+struct In {
+  explicit In(PyObject* self, Gil gil = Gil::kHeld)
       : inside(self, gil),
         access(inside.heap()),
         map(inside.heap(), access, inside.record(), container_of(self).kind()) {}
@@ -41,10 +26,8 @@ struct InsideTrie {
 
   Inside inside;
   Access access;
-  Structure map;
+  tri::collected::Trie map;
 };
-using In = InsideTrie<tri::collected::Trie>;
-using InPrefixes = InsideTrie<Prefixes>;
 
 // The way from the root to a node: a key. It grows outside Python's allocators: no Python code may
 // run inside.
@@ -101,30 +84,31 @@ PyObject* trie_longest_prefix(PyObject* self, PyObject* key) {
   return value == nullptr ? nullptr : Py_BuildValue("IN", length, value);
 }
 
-// _longest_prefixes(keys, buffer of int64): the lengths, -1 where there is none.
+// _longest_prefixes(keys, buffer of int64, sink) -> values; the lengths are -1 where there is none.
 PyObject* trie_longest_prefixes(PyObject* self, PyObject* arguments) {
   PyObject* given = nullptr;
   PyObject* buffer = nullptr;
+  PyObject* sink = nullptr;
   KeyColumn keys;
   Column lengths;
-  if (!PyArg_ParseTuple(arguments, "OO", &given, &buffer) || !check_container(self) ||
+  ValueSink values;
+  if (!PyArg_ParseTuple(arguments, "OOO", &given, &buffer, &sink) || !check_container(self) ||
       !keys.parse(container_of(self), given) || !lengths.parse(buffer, keys.count(), 8) ||
-      !check_container(self)) {
+      !values.open(info_of(self), sink, keys.count()) || !check_container(self)) {
     return nullptr;
   }
-  in_bulk(keys.count(), [&](Gil gil) {
+  in_bulk(values.is_plain() ? keys.count() : 0, [&](Gil gil) {
     In in(self, gil);
-    in.map.for_keys(
+    in.map.find_prefixes(
         static_cast<size_t>(keys.count()), [&](size_t i) { return in.key(keys.at(i)); },
-        [&](size_t i, const tri::collected::Key& key) {
-          uint32_t length;
-          const bool found = in.map.longest_prefix(key, &length) != kNoSlot;
-          const int64_t told = found ? int64_t{length} : -1;
+        [&](size_t i, uint32_t node, uint32_t length) {
+          const int64_t told = node != kNoSlot ? int64_t{length} : -1;
           std::memcpy(lengths.data() + 8 * i, &told, sizeof told);
-          return true;
+          const auto at = static_cast<Py_ssize_t>(i);
+          if (node != kNoSlot) values.put(in.inside.heap(), in.access, at, in.map, node);
         });
   });
-  Py_RETURN_NONE;
+  return values.finish(keys.count());
 }
 
 // _keys_after(prefix, key or None, most) -> list of the next keys that begin with the prefix, in
@@ -186,9 +170,6 @@ PyMethodDef kMethods[] = {
     {"_get_numbers", mapping_get_numbers<In>, METH_VARARGS, nullptr},
     {"_get_records", mapping_get_records<In>, METH_VARARGS, nullptr},
     {"_get_bytes", mapping_get_bytes<In>, METH_VARARGS, nullptr},
-    {"_get_prefix_numbers", mapping_get_numbers<InPrefixes>, METH_VARARGS, nullptr},
-    {"_get_prefix_records", mapping_get_records<InPrefixes>, METH_VARARGS, nullptr},
-    {"_get_prefix_bytes", mapping_get_bytes<InPrefixes>, METH_VARARGS, nullptr},
     {"_set_many", mapping_set_many<In>, METH_VARARGS, nullptr},
     {"_delete_many", mapping_delete_many<In>, METH_O, nullptr},
     {"_verify", mapping_verify<In>, METH_NOARGS, nullptr},

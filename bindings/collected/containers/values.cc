@@ -73,6 +73,9 @@ bool ValueSink::open(const RecordInfo& info, PyObject* out, Py_ssize_t count) {
   code_ = info.container->value;
   if (code_ == Code::kBytes) {
     made_ = PyList_New(count);
+    for (Py_ssize_t i = 0; made_ != nullptr && i < count; ++i) {
+      PyList_SET_ITEM(made_, i, Py_NewRef(Py_None));
+    }
     return made_ != nullptr;
   }
   if (code_ == Code::kReference) {
@@ -94,13 +97,15 @@ bool ValueSink::open(const RecordInfo& info, PyObject* out, Py_ssize_t count) {
 
 void ValueSink::put_reference(CollectedHeap& heap, Access& access, Py_ssize_t i,
                               Reference reference) {
-  const bool alive = reference != kNone && heap.is_live(reference);  // or freed by hand
+  if (reference == kNone || !heap.is_live(reference)) return;  // or freed by hand
   if (code_ == Code::kReference) {
-    if (alive) heap.set_root(access, slots_of_batch(made_) + i, reference);
+    heap.set_root(access, slots_of_batch(made_) + i, reference);
     return;
   }
-  PyObject* const bytes = alive ? copy_bytes(heap, reference) : Py_NewRef(Py_None);
+  PyObject* const bytes = copy_bytes(heap, reference);
   failed_ = failed_ || bytes == nullptr;
+  if (bytes == nullptr) return;
+  Py_DECREF(PyList_GET_ITEM(made_, i));  // None: runs no code
   PyList_SET_ITEM(made_, i, bytes);
 }
 

@@ -33,6 +33,12 @@ class TemporaryRoot {
     return root_ != kNoRoot;
   }
   Reference get() const { return record_; }
+  // Keeps it no longer.
+  Reference release() {
+    heap_.remove_root(access_, root_);
+    root_ = kNoRoot;
+    return record_;
+  }
 
  private:
   CollectedHeap& heap_;
@@ -66,8 +72,9 @@ inline void replace_array(CollectedHeap& heap, Access& access, Reference* slot, 
   if (old != kNone && !heap.is_marking()) heap.free_unreferenced(access, old);
 }
 
-// How much a container that is full takes: half as much again, so that a quarter is spare on
-// average.
-constexpr size_t grown(size_t wanted) { return wanted + wanted / 2; }
+// How much a container that is full takes: half as much again, a quarter once that is much. What is
+// spare is then an eighth of a large container on average, and each entry is copied four times.
+constexpr size_t kLarge = 65536;
+constexpr size_t grown(size_t wanted) { return wanted + wanted / (wanted < kLarge ? 2 : 4); }
 
 }  // namespace tri::collected

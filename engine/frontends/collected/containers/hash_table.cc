@@ -276,11 +276,56 @@ bool HashTable::reserve(size_t entries, size_t key_bytes) {
   // One more than there are is growth by and by, which takes room in advance.
   const bool one = entries <= size_t{record_->count} + 1;
   const size_t live = record_->log_live + more;
-  const size_t room = full ? (one ? grown(wanted) : wanted) : most_entries(record_->groups);
+  // A full log makes the table grow too: else it would be full soon after, and all be copied again.
+  const size_t room =
+      std::max(full ? 0 : most_entries(record_->groups), one ? grown(wanted) : wanted);
   return rebuild(room, one ? grown(live) : live);
 }
 
 bool HashTable::shrink() { return rebuild(record_->count, record_->log_live); }
+
+// In blocks, whose keys and places in the new table are asked for in advance. `moved`, when slots
+// are linked, gets for each old slot 1 more than its new one.
+void HashTable::copy_entries(HashTable& to, uint32_t* moved) {
+  uint32_t slots[kBlock];
+  Key keys[kBlock];
+  for (uint32_t next = next_full(0); next != kNoSlot;) {
+    heap_.poll(access_);
+    unsigned count = 0;
+    for (; count < kBlock && next != kNoSlot; next = next_full(next + 1)) {
+      slots[count++] = next;
+      if (shape_.byte_keys) __builtin_prefetch(log_ + load<uint32_t>(key_at(next)));
+    }
+    for (unsigned i = 0; i < count; ++i) keys[i] = key_in(slots[i]);
+    to.prefetch(keys, count);
+    for (unsigned i = 0; i < count; ++i) {
+      const uint32_t place = to.free_slot(keys[i].hash);
+      to.append_key(place, keys[i]);
+      if (values_ != nullptr) {
+        heap_.store(access_, to.values_ + place, reference_at(slots[i]));
+      } else {
+        std::memcpy(to.key_at(place) + key_bytes_, key_at(slots[i]) + key_bytes_, sizeof(uint64_t));
+      }
+      if (shape_.linked) moved[slots[i]] = place + 1;
+      to.controls_[place] = tag_of(keys[i].hash);
+      ++to.record_->count;
+    }
+  }
+}
+
+// Slots are gone through in their own order once more: following the links from one to the next
+// would wait for memory at each step.
+void HashTable::copy_links(HashTable& to, const uint32_t* moved) {
+  const auto to_new = [&](uint32_t one) { return one == 0 ? 0 : moved[one - 1]; };
+  uint32_t copied = 0;
+  for (uint32_t slot = next_full(0); slot != kNoSlot; slot = next_full(slot + 1)) {
+    if (++copied % kPollEntries == 0) heap_.poll(access_);
+    const Links links = links_at(slot);
+    to.set_links(moved[slot] - 1, {to_new(links.older), to_new(links.newer)});
+  }
+  to.record_->oldest = to_new(record_->oldest);
+  to.record_->newest = to_new(record_->newest);
+}
 
 bool HashTable::rebuild(size_t entries, size_t log_bytes) {
   const size_t groups = groups_for(std::max<size_t>(entries, record_->count));
@@ -293,6 +338,11 @@ bool HashTable::rebuild(size_t entries, size_t log_bytes) {
     return false;
   }
   if (shape_.byte_keys && !built.log.hold(make_scalars(heap_, access_, log_bytes))) return false;
+  TemporaryRoot moved(heap_, access_);
+  if (shape_.linked) {
+    const size_t old_slots = size_t{record_->groups} * kGroupSlots;
+    if (!moved.hold(make_scalars(heap_, access_, old_slots * sizeof(uint32_t)))) return false;
+  }
   if (record_->seed == 0) {
     record_->seed = hash_number(platform::now_ns(), reinterpret_cast<uintptr_t>(record_)) | 1;
   }
@@ -307,21 +357,9 @@ bool HashTable::rebuild(size_t entries, size_t log_bytes) {
   to.slots_ = reinterpret_cast<char*>(to.controls_) + slots;
   to.values_ = references_of(heap_, built.values.get());
   to.log_ = scalars_of(heap_, built.log.get());
-  uint32_t copied = 0;
-  for (uint32_t slot = first(); slot != kNoSlot; slot = after(slot)) {
-    if (++copied % kPollEntries == 0) heap_.poll(access_);
-    const Key key = key_in(slot);
-    const uint32_t place = to.free_slot(key.hash);
-    to.append_key(place, key);
-    if (values_ != nullptr) {
-      heap_.store(access_, to.values_ + place, reference_at(slot));
-    } else {
-      std::memcpy(to.key_at(place) + key_bytes_, key_at(slot) + key_bytes_, sizeof(uint64_t));
-    }
-    if (shape_.linked) to.link_newest(place);
-    to.controls_[place] = tag_of(key.hash);
-    ++fresh.count;
-  }
+  auto* const moves = reinterpret_cast<uint32_t*>(scalars_of(heap_, moved.get()));
+  copy_entries(to, moves);
+  if (shape_.linked) copy_links(to, moves);
 
   fresh.table = fresh.values = fresh.log = kNone;
   std::memcpy(reinterpret_cast<char*>(record_) + offsetof(TableRecord, groups), &fresh.groups,
@@ -329,6 +367,7 @@ bool HashTable::rebuild(size_t entries, size_t log_bytes) {
   replace_array(heap_, access_, &record_->table, built.table.get());
   replace_array(heap_, access_, &record_->values, built.values.get());
   replace_array(heap_, access_, &record_->log, built.log.get());
+  if (shape_.linked && !heap_.is_marking()) heap_.free_unreferenced(access_, moved.release());
   look_up();
   return true;
 }

@@ -177,6 +177,8 @@ class HashTable {
   void unlink(uint32_t slot);
   Key key_in(uint32_t slot) const;
   bool rebuild(size_t entries, size_t log_bytes);
+  void copy_entries(HashTable& to, uint32_t* moved);
+  void copy_links(HashTable& to, const uint32_t* moved);
   void append_key(uint32_t slot, const Key& key);
   void prefetch(const Key* keys, size_t count) const;
 

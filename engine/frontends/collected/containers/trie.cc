@@ -62,24 +62,32 @@ uint32_t Trie::child_index(uint32_t node, uint8_t byte) const {
   return static_cast<uint32_t>(std::lower_bound(bytes, bytes + child_count(node), byte) - bytes);
 }
 
-uint32_t Trie::longest_prefix(const Key& key, uint32_t* length) const {
-  uint32_t found = kNoSlot;
-  *length = 0;
-  if (record_->count == 0) return found;
-  uint32_t at = 0;
-  for (uint32_t node = record_->root; node != 0;
-       node = child(node, static_cast<uint8_t>(key.data[at]))) {
-    const Text label = label_of(node);
-    if (label.length > key.length - at) break;
-    if (label.length != 0 && std::memcmp(label.data, key.data + at, label.length) != 0) break;
-    at += label.length;
-    if (has_value(node)) {
-      found = node;
-      *length = at;
-    }
-    if (at == key.length) break;
+bool Trie::advance(Lane& lane) const {
+  const uint32_t node = lane.node;
+  if (node == 0) return false;
+  const Text label = label_of(node);
+  const uint32_t left = lane.key.length - lane.at;
+  if (label.length > left) return false;
+  if (label.length != 0 && std::memcmp(label.data, lane.key.data + lane.at, label.length) != 0) {
+    return false;
   }
-  return found;
+  lane.at += label.length;
+  if (has_value(node)) {
+    lane.found = node;
+    lane.length = lane.at;
+  }
+  if (label.length == left) return false;
+  lane.node = child(node, static_cast<uint8_t>(lane.key.data[lane.at]));
+  if (lane.node != 0) __builtin_prefetch(words_ + lane.node);
+  return lane.node != 0;
+}
+
+uint32_t Trie::longest_prefix(const Key& key, uint32_t* length) const {
+  Lane lane{0, key, record_->root, 0, kNoSlot, 0};
+  while (advance(lane)) {
+  }
+  *length = lane.length;
+  return lane.found;
 }
 
 uint32_t Trie::find(const Key& key) const {

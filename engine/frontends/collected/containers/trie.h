@@ -74,12 +74,14 @@ class Trie {
   template <typename Path>
   uint32_t next(const Key& after, bool inclusive, Path& path) const;
 
-  // Calls `found(i, node or kNoSlot)` for each key.
+  // Calls `found(i, node or kNoSlot, length)` for the longest prefix of each key, in any order.
+  template <typename KeyAt, typename Found>
+  void find_prefixes(size_t count, KeyAt key_at, Found found);
+  // Calls `found(i, node or kNoSlot)` for each key, in any order.
   template <typename KeyAt, typename Found>
   void find_many(size_t count, KeyAt key_at, Found found) {
-    for_keys(count, key_at, [&](size_t i, const Key& key) {
-      found(i, find(key));
-      return true;
+    find_prefixes(count, key_at, [&](size_t i, uint32_t node, uint32_t length) {
+      found(i, node != kNoSlot && length == key_at(i).length ? node : kNoSlot);
     });
   }
   // Calls `use(i, key)`, which may insert, for each key, until it returns false.
@@ -105,6 +107,17 @@ class Trie {
   static constexpr uint32_t kCountMask = 0x1ff;
   static constexpr uint32_t kRoomShift = 12;
   static constexpr uint32_t kHasValue = 1u << 31;
+
+  // Searches that are under way together: while one waits for a node's memory, others go on.
+  static constexpr unsigned kLanes = 16;
+  struct Lane {
+    size_t i = 0;
+    Key key;
+    uint32_t node = 0;
+    uint32_t at = 0;  // bytes of the key that led to the node
+    uint32_t found = kNoSlot;
+    uint32_t length = 0;  // of the key at `found`
+  };
 
   struct Text {
     const char* data;
@@ -146,6 +159,8 @@ class Trie {
   uint32_t child(uint32_t node, uint8_t byte) const;
 
   void look_up();
+  // One node of a search. False: it has ended.
+  bool advance(Lane& lane) const;
   Place descend(const Key& key) const;
   Need need_for(const Place& place, const Key& key) const;
   bool has_room(const Need& need) const;
@@ -172,6 +187,28 @@ class Trie {
   Reference* values_ = nullptr;
   char* log_ = nullptr;
 };
+
+template <typename KeyAt, typename Found>
+void Trie::find_prefixes(size_t count, KeyAt key_at, Found found) {
+  Lane lanes[kLanes];
+  unsigned busy = 0;
+  size_t next = 0;
+  for (;;) {
+    for (; busy < kLanes && next < count; ++next) {
+      if (next % kPollEntries == 0) heap_.poll(access_);
+      lanes[busy++] = {next, key_at(next), record_->root, 0, kNoSlot, 0};
+    }
+    if (busy == 0) return;
+    for (unsigned i = 0; i < busy;) {
+      if (advance(lanes[i])) {
+        ++i;
+        continue;
+      }
+      found(lanes[i].i, lanes[i].found, lanes[i].length);
+      lanes[i] = lanes[--busy];
+    }
+  }
+}
 
 template <typename Path>
 uint32_t Trie::least(uint32_t node, Path& path) const {

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from trimalloc import _collected
 from trimalloc.collected.containers.keyed import Keyed
-from trimalloc.collected.containers.kinds import INT64, STEP, byte_column, empty_numbers
-from trimalloc.collected.fields import BYTES, REFERENCE, FieldType
+from trimalloc.collected.containers.kinds import INT64, STEP, byte_column, empty_numbers, sink_for
+from trimalloc.collected.fields import FieldType
 
 _V = TypeVar("_V")
 
@@ -43,14 +43,9 @@ class Trie(_collected.Trie[_V], Keyed[bytes, _V]):
         kind = self.__container__
         given = byte_column(keys)
         lengths = empty_numbers(_LENGTH, len(given), 0)
-        self._longest_prefixes(given, lengths)
-        if kind.value.code == BYTES:
-            return lengths, self._get_prefix_bytes(given, None)
-        if kind.value.code == REFERENCE:
-            return lengths, self._get_prefix_records(given, kind.value_class())
-        numbers = empty_numbers(kind.value, len(given), 0)
-        self._get_prefix_numbers(given, numbers)
-        return lengths, numbers
+        sink = sink_for(kind, len(given))
+        values = self._longest_prefixes(given, lengths, sink)
+        return lengths, sink if values is None else values
 
 
 MutableMapping.register(Trie)
