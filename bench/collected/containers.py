@@ -336,7 +336,8 @@ def measure(structure: str, name: str, count: int) -> dict[str, float]:
     keys = kind.keys(order)
     half = len(keys) // 2
     taken = keys[:half] if structure == "queue" else keys  # both ways take entries out
-    result["bulk ns"] = seconds(lambda: subject.bulk(plain(kind, taken))) / len(taken) * 1e9
+    given = plain(kind, taken)
+    result["bulk ns"] = seconds(lambda: subject.bulk(given)) / len(taken) * 1e9
     taken = keys[half:] if structure == "queue" else keys
     listed = taken.tolist() if hasattr(taken, "tolist") else taken
     result["one ns"] = seconds(lambda: subject.loop(listed)) / len(taken) * 1e9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from types import SimpleNamespace
@@ -297,3 +298,29 @@ def test_several_threads_use_one_map() -> None:
     assert len(made) == 80_000
     made._verify()
     heap.verify()
+
+
+def test_a_forked_child_has_whole_maps() -> None:
+    heap = trimalloc.Heap()
+    made = heap.map(trimalloc.int64, trimalloc.int64)
+    done = threading.Event()
+
+    def work() -> None:
+        first = 0
+        while not done.is_set():
+            made.set_many(np.arange(first, first + 20_000), 1)
+            first += 20_000
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                made._verify()
+                made[-1] = 5
+                os._exit(0 if made[-1] == 5 and len(made.keys_array()) == len(made) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        thread.join()
