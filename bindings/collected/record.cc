@@ -206,6 +206,10 @@ PyObject* record_copy(PyObject* self, PyObject*) {
   PyTypeObject* const type = Py_TYPE(self);
   const RecordInfo& info = info_of(type);
   if (!check_alive(*info.heap, handle_of(self), info)) return nullptr;
+  if (info.container != nullptr) {
+    PyErr_SetString(PyExc_TypeError, "a container is not copied: fill a new one from it");
+    return nullptr;  // two would change the same arrays
+  }
   PyObject* copy = make_record(type);
   if (copy == nullptr) return nullptr;
   CollectedHeap& heap = *info.heap->heap;

@@ -30,14 +30,11 @@ Inside::Inside(PyObject* self, Gil gil)
       lock_(lock_of(heap_, record_, gil)) {}
 
 bool check_container(PyObject* self) {
-  const RecordInfo& info = info_of(self);
-  if (info.container == nullptr) {
-    PyErr_Format(PyExc_TypeError,
-                 "%s is derived from a class of containers: use one as a field instead",
-                 Py_TYPE(self)->tp_name);
-    return false;
-  }
-  return check_alive(*info.heap, handle_of(self), info);
+  if (info_of(self).container != nullptr) return true;
+  PyErr_Format(PyExc_TypeError,
+               "%s is derived from a class of containers: use one as a field instead",
+               Py_TYPE(self)->tp_name);
+  return false;
 }
 
 bool check_writable(PyObject* self) {
@@ -93,7 +90,7 @@ PyObject* container_repr(PyObject* self) {
   const Py_ssize_t length = PyObject_Size(self);
   if (length >= 0) return PyUnicode_FromFormat("<%s of %zd>", Py_TYPE(self)->tp_name, length);
   PyErr_Clear();
-  return PyUnicode_FromFormat("<%s, freed>", Py_TYPE(self)->tp_name);
+  return PyUnicode_FromFormat("<%s>", Py_TYPE(self)->tp_name);
 }
 
 // A base of container classes; `layout` is told to Python as `_size` and `_runs`. The module keeps

@@ -1,6 +1,6 @@
 // What the containers have in common as Python objects. A container is a record, and its class a
-// record class with the methods of one of the bases here: handles, batches, fields, freeing and
-// saving need nothing of their own.
+// record class with the methods of one of the bases here: handles, batches, fields and saving need
+// nothing of their own. It is not freed by hand, so who is inside never finds it gone.
 //
 //   trimalloc.Map, LRU … (Python) ──► _collected.Table … (the base) ──► Record
 //          └── Map[int64, Vertex], declared by a heap when first asked for: RecordInfo.container
@@ -58,7 +58,7 @@ class Inside {
 inline const RecordInfo& info_of(PyObject* self) { return info_of(Py_TYPE(self)); }
 inline const ContainerInfo& container_of(PyObject* self) { return *info_of(self).container; }
 
-// False and an error when the container is freed, or of a class that was derived from one.
+// False and an error for a class that was derived from one of containers.
 bool check_container(PyObject* self);
 // The same, and it must be possible to change it.
 bool check_writable(PyObject* self);

@@ -117,7 +117,7 @@ PyObject* list_extend(PyObject* self, PyObject* arguments) {
   Py_ssize_t count = 0;
   ValueColumn values;
   if (!PyArg_ParseTuple(arguments, "On", &given, &count) || !check_writable(self) ||
-      !values.parse(info_of(self), given, count) || !check_writable(self)) {
+      !values.parse(info_of(self), given, count)) {
     return nullptr;
   }
   bool good = true;
@@ -141,7 +141,7 @@ PyObject* list_get_many(PyObject* self, PyObject* arguments) {
   ValueSink values;
   if (!PyArg_ParseTuple(arguments, "OO", &given, &sink) || !check_container(self) ||
       !indices.parse(container_of(self), given) ||
-      !values.open(info_of(self), sink, indices.count()) || !check_container(self)) {
+      !values.open(info_of(self), sink, indices.count())) {
     return nullptr;
   }
   const Py_ssize_t count = indices.count();
@@ -167,7 +167,7 @@ PyObject* list_set_many(PyObject* self, PyObject* arguments) {
   ValueColumn values;
   if (!PyArg_ParseTuple(arguments, "OO", &given, &given_values) || !check_writable(self) ||
       !indices.parse(container_of(self), given) ||
-      !values.parse(info_of(self), given_values, indices.count()) || !check_writable(self)) {
+      !values.parse(info_of(self), given_values, indices.count())) {
     return nullptr;
   }
   const Py_ssize_t count = indices.count();

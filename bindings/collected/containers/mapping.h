@@ -25,10 +25,8 @@ inline PyCFunction fast_method(FastMethod method) {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(method));
 }
 
-// Converting a key may run code, and that code may free the container.
 inline bool open_with_key(PyObject* self, PyObject* key, PlainKey* plain) {
-  return check_container(self) && parse_key(container_of(self), key, plain) &&
-         check_container(self);
+  return check_container(self) && parse_key(container_of(self), key, plain);
 }
 
 template <typename In>

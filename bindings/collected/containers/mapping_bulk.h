@@ -32,8 +32,7 @@ PyObject* mapping_contains_many(PyObject* self, PyObject* arguments) {
   KeyColumn keys;
   Column present;
   if (!PyArg_ParseTuple(arguments, "OO", &given, &buffer) || !check_container(self) ||
-      !keys.parse(container_of(self), given) || !present.parse(buffer, keys.count(), 1) ||
-      !check_container(self)) {
+      !keys.parse(container_of(self), given) || !present.parse(buffer, keys.count(), 1)) {
     return nullptr;
   }
   in_bulk(keys.count(), [&](Gil gil) {
@@ -53,8 +52,7 @@ PyObject* mapping_get_numbers(PyObject* self, PyObject* arguments) {
   KeyColumn keys;
   Column numbers;
   if (!PyArg_ParseTuple(arguments, "OO", &given, &buffer) || !check_container(self) ||
-      !keys.parse(container_of(self), given) || !numbers.parse(buffer, keys.count(), 8) ||
-      !check_container(self)) {
+      !keys.parse(container_of(self), given) || !numbers.parse(buffer, keys.count(), 8)) {
     return nullptr;
   }
   Py_ssize_t count = 0;
@@ -82,10 +80,6 @@ PyObject* mapping_get_records(PyObject* self, PyObject* arguments) {
   PyObject* batch =
       make_empty_batch(*info_of(self).heap, reinterpret_cast<PyTypeObject*>(type), keys.count());
   if (batch == nullptr) return nullptr;
-  if (!check_container(self)) {
-    Py_DECREF(batch);
-    return nullptr;
-  }
   Reference* const slots = slots_of_batch(batch);
   in_bulk(keys.count(), [&](Gil gil) {
     look_up_many<In>(self, gil, keys, [&](In& in, size_t i, uint32_t slot) {
@@ -110,17 +104,15 @@ PyObject* mapping_get_bytes(PyObject* self, PyObject* arguments) {
   }
   PyObject* list = PyList_New(keys.count());
   if (list == nullptr) return nullptr;
-  bool good = check_container(self);
-  if (good) {
-    look_up_many<In>(self, Gil::kHeld, keys, [&](In& in, size_t i, uint32_t slot) {
-      const Reference bytes = slot == kNoSlot ? kNone : in.map.reference_at(slot);
-      PyObject* const item =
-          bytes == kNone ? Py_NewRef(missing) : copy_bytes(in.inside.heap(), bytes);
-      PyList_SET_ITEM(list, static_cast<Py_ssize_t>(i), item);
-      good = good && item != nullptr;
-    });
-    if (!good && PyErr_Occurred() == nullptr) PyErr_NoMemory();
-  }
+  bool good = true;
+  look_up_many<In>(self, Gil::kHeld, keys, [&](In& in, size_t i, uint32_t slot) {
+    const Reference bytes = slot == kNoSlot ? kNone : in.map.reference_at(slot);
+    PyObject* const item =
+        bytes == kNone ? Py_NewRef(missing) : copy_bytes(in.inside.heap(), bytes);
+    PyList_SET_ITEM(list, static_cast<Py_ssize_t>(i), item);
+    good = good && item != nullptr;
+  });
+  if (!good && PyErr_Occurred() == nullptr) PyErr_NoMemory();
   if (!good) Py_CLEAR(list);
   return list;
 }
@@ -134,8 +126,7 @@ PyObject* mapping_set_many(PyObject* self, PyObject* arguments) {
   KeyColumn keys;
   ValueColumn values;
   if (!PyArg_ParseTuple(arguments, "OO", &given, &given_values) || !check_writable(self) ||
-      !keys.parse(*info.container, given) || !values.parse(info, given_values, keys.count()) ||
-      !check_writable(self)) {
+      !keys.parse(*info.container, given) || !values.parse(info, given_values, keys.count())) {
     return nullptr;
   }
   bool good = true;
@@ -165,7 +156,7 @@ PyObject* mapping_set_many(PyObject* self, PyObject* arguments) {
 template <typename In>
 PyObject* mapping_delete_many(PyObject* self, PyObject* given) {
   KeyColumn keys;
-  if (!check_writable(self) || !keys.parse(container_of(self), given) || !check_writable(self)) {
+  if (!check_writable(self) || !keys.parse(container_of(self), given)) {
     return nullptr;
   }
   Py_ssize_t deleted = 0;

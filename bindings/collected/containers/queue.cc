@@ -171,7 +171,6 @@ PyObject* queue_pop_many(PyObject* self, PyObject* arguments) {
       !priorities.parse(out, most, 8) || !values.open(info_of(self), sink, most)) {
     return nullptr;
   }
-  if (!check_writable(self)) return nullptr;
   const bool whole = container_of(self).key == Code::kInt64;
   Py_ssize_t popped = 0;
   in_bulk(values.is_plain() ? most : 0, [&](Gil gil) {

@@ -94,7 +94,7 @@ PyObject* trie_longest_prefixes(PyObject* self, PyObject* arguments) {
   ValueSink values;
   if (!PyArg_ParseTuple(arguments, "OOO", &given, &buffer, &sink) || !check_container(self) ||
       !keys.parse(container_of(self), given) || !lengths.parse(buffer, keys.count(), 8) ||
-      !values.open(info_of(self), sink, keys.count()) || !check_container(self)) {
+      !values.open(info_of(self), sink, keys.count())) {
     return nullptr;
   }
   in_bulk(values.is_plain() ? keys.count() : 0, [&](Gil gil) {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
+from array import array
 from collections import OrderedDict
 from types import SimpleNamespace
 from typing import Any
@@ -244,9 +246,17 @@ def test_bad_input_is_told_and_changes_nothing() -> None:
         world.heap.map(float, int)
     with pytest.raises(TypeError, match="values are"):
         world.heap.map(int, str)
-    world.heap.free(records)
-    with pytest.raises(ReferenceError):
-        len(records)
+    with pytest.raises(TypeError, match="clear"):
+        world.heap.free(records)
+    with pytest.raises(TypeError, match="fill a new one"):
+        copy.copy(records)
+
+    @world.heap.record
+    class Derived(type(records)):  # type: ignore[misc]
+        more: trimalloc.int64
+
+    with pytest.raises(TypeError, match="use one as a field"):
+        len(Derived())
 
 
 def test_a_limit_leaves_the_map_whole() -> None:
@@ -268,8 +278,7 @@ def test_iteration_notices_changes() -> None:
         for key in made:
             made[-key - 1] = 0
     assert sorted(heap.map(int, int, [(1, 2), (3, 4)]).items()) == [(1, 2), (3, 4)]
-    copy = made.keys_array()
-    assert sorted(copy.tolist()) == sorted(made)
+    assert sorted(made.keys_array().tolist()) == sorted(made)
 
 
 def test_several_threads_use_one_map() -> None:
@@ -324,3 +333,19 @@ def test_a_forked_child_has_whole_maps() -> None:
     finally:
         done.set()
         thread.join()
+
+
+def test_columns_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trimalloc.collected.containers.kinds.numpy_or_none", lambda: None)
+    heap = trimalloc.Heap()
+    made = heap.map(int, float)
+    made.set_many([1, 2, 3], array("d", [0.5, 1.5, 2.5]))
+    made.set_many(range(10, 12), 4)
+    assert made.get_many([3, 10, 7], -1.0) == array("d", [2.5, 4.0, -1.0])
+    assert list(made.contains_many([1, 7])) == [1, 0]
+    assert sorted(made.keys_array()) == [1, 2, 3, 10, 11]
+    queue = heap.priority_queue(float, int)
+    queue.push_many([2.0, 1.0], [1, 2])
+    assert queue.pop_many(5) == (array("d", [1.0, 2.0]), array("q", [2, 1]))
+    assert list(heap.list(int, range(3000))) == list(range(3000))
+    assert heap.trie(int, {b"a": 1}).longest_prefix_many([b"ab"])[0] == array("q", [1])

@@ -9,7 +9,7 @@ from typing import Any
 
 from trimalloc import _collected
 from trimalloc.collected.fields import BUILTIN, BYTES, REFERENCE, FieldType
-from trimalloc.collected.optional_numpy import numpy_or_none
+from trimalloc.optional_numpy import numpy_or_none
 
 INT64, FLOAT64 = 5, 12
 # Keys that an iteration fetches at once.
