@@ -17,6 +17,7 @@ from trimalloc.collected.containers.lru import LRU
 from trimalloc.collected.containers.map import Map
 from trimalloc.collected.containers.priority_queue import PriorityQueue
 from trimalloc.collected.containers.trie import Trie
+from trimalloc.collected.fields import FieldType
 from trimalloc.collected.layout import RecordLayout
 
 _K = TypeVar("_K")
@@ -76,12 +77,15 @@ class ContainerFactory:
 
     def _container_class(self, face: Any, *types: object) -> Any:
         """Return the class of containers of these types; declares it at first."""
-        key = (priority_type if face is PriorityQueue else key_type)(_KEYS.get(face, types[0]))
+        to_key = priority_type if face is PriorityQueue else key_type
+        key = to_key(_KEYS.get(face, types[0]))
         value = value_type(types[-1], self)
         names = value.name if face in _KEYS else f"{key.name}, {value.name}"
         name = f"{face.__name__}[{names}]"
-        if (known := self._classes.get(name)) is not None:
-            return known
+        known = self._classes.get(name)
+        return self._declare_container(name, face, key, value) if known is None else known
+
+    def _declare_container(self, name: str, face: Any, key: FieldType, value: FieldType) -> Any:
         space = {
             "__slots__": (),
             "__layout__": RecordLayout(face._size, (), face._runs),
