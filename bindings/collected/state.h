@@ -40,7 +40,6 @@ struct ModuleState {
   PyTypeObject* block_type = nullptr;
   PyTypeObject* weak_type = nullptr;
   PyObject* file_fault = nullptr;  // an exception
-  PyTypeObject* table_type = nullptr;  // the bases of the classes of containers
 };
 ModuleState* state_of_module(PyObject* module);
 
@@ -198,20 +197,20 @@ int add_heap_type(PyObject* module, ModuleState& state);
 int add_batch_type(PyObject* module, ModuleState& state);
 int add_block_type(PyObject* module, ModuleState& state);
 int add_weak_type(PyObject* module, ModuleState& state);
-int add_file_fault(PyObject* module, ModuleState& state);
-PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);
-// A batch of what a saved heap names, without a copy; and what a batch of `heap` holds.
-PyObject* make_saved_batch(HeapState& heap, PyTypeObject* record_class,
-                           const tri::collected::RootRange& range);
-bool batch_range(const HeapState& heap, PyObject* batch, tri::collected::RootRange* range);
 int add_container_types(PyObject* module, ModuleState& state);
 // RecordMeta._contain: what makes a record class one of containers.
 PyObject* contain(PyObject* type, PyObject* arguments);
+PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);
 // A batch of as many None, and where its references are.
 PyObject* make_empty_batch(HeapState& heap, PyTypeObject* record_class, Py_ssize_t count);
 Reference* slots_of_batch(PyObject* batch);
 Py_ssize_t count_of_batch(PyObject* batch);
 const HeapState* heap_of_batch(PyObject* batch);
+int add_file_fault(PyObject* module, ModuleState& state);
+// A batch of what a saved heap names, without a copy; and what a batch of `heap` holds.
+PyObject* make_saved_batch(HeapState& heap, PyTypeObject* record_class,
+                           const tri::collected::RootRange& range);
+bool batch_range(const HeapState& heap, PyObject* batch, tri::collected::RootRange* range);
 PyObject* make_weak(HeapState& heap, ModuleState& state, PyObject* record);
 // Calls back for the records that are gone, if there are any: for moments when any code may run.
 void tell_reclaims_slow(HeapState& heap);

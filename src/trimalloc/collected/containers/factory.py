@@ -26,12 +26,26 @@ _V = TypeVar("_V")
 # What finds values in containers whose class does not say it: keys, or indices.
 _KEYS = {Trie: bytes, List: int}
 
+FACES: dict[str, Any] = {one.__name__: one for one in (Map, LRU, Trie, PriorityQueue, List)}
+
+
+def named_container(
+    heap: object, face: Any, types: tuple[object, ...]
+) -> tuple[str, FieldType, FieldType]:
+    """Return what the class of containers of these types is called, and the types."""
+    to_key = priority_type if face is PriorityQueue else key_type
+    key = to_key(_KEYS.get(face, types[0]))
+    value = value_type(types[-1], heap)
+    names = value.name if face in _KEYS else f"{key.name}, {value.name}"
+    return f"{face.__name__}[{names}]", key, value
+
 
 class ContainerFactory:
     """The part of a heap that makes containers."""
 
     __slots__ = ()
     _classes: dict[str, Any]
+    _declared: list[Any]
     _declare: Any
 
     def map(
@@ -77,11 +91,7 @@ class ContainerFactory:
 
     def _container_class(self, face: Any, *types: object) -> Any:
         """Return the class of containers of these types; declares it at first."""
-        to_key = priority_type if face is PriorityQueue else key_type
-        key = to_key(_KEYS.get(face, types[0]))
-        value = value_type(types[-1], self)
-        names = value.name if face in _KEYS else f"{key.name}, {value.name}"
-        name = f"{face.__name__}[{names}]"
+        name, key, value = named_container(self, face, types)
         known = self._classes.get(name)
         return self._declare_container(name, face, key, value) if known is None else known
 
@@ -93,6 +103,7 @@ class ContainerFactory:
         }
         made = self._declare(name, (face,), space, face._size, (), face._runs)
         made._contain(key.code, value.code, value.target, face._linked)
+        self._declared.append(made)
         return made
 
     def _container_of(self, annotation: GenericAlias) -> object:
