@@ -493,6 +493,13 @@ PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count) {
   return self;
 }
 
+PyObject* make_empty_batch(HeapState& heap, PyTypeObject* record_class, Py_ssize_t count) {
+  return new_batch(heap, record_class, count);
+}
+Reference* slots_of_batch(PyObject* batch) { return batch_of(batch)->array->slots; }
+Py_ssize_t count_of_batch(PyObject* batch) { return batch_of(batch)->count; }
+const HeapState* heap_of_batch(PyObject* batch) { return batch_of(batch)->heap; }
+
 PyObject* make_saved_batch(HeapState& heap, PyTypeObject* record_class,
                            const tri::collected::RootRange& range) {
   PyObject* self = blank_batch(heap, record_class, static_cast<Py_ssize_t>(range.count));

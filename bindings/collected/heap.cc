@@ -263,6 +263,10 @@ PyObject* heap_free(PyObject* self, PyObject* record) {
   if (!check_writable(*state)) return nullptr;
   Reference reference = kNone;
   if (!reference_of(*state, *heap_of(self)->module, record, &reference)) return nullptr;
+  if (info_of(Py_TYPE(record)).container != nullptr) {
+    PyErr_SetString(PyExc_TypeError, "a container is not freed but cleared: call its clear()");
+    return nullptr;  // another thread may be at work in it
+  }
   state->freed_by_hand.store(true, std::memory_order_relaxed);
   {
     Access access(*state->heap);

@@ -206,6 +206,10 @@ PyObject* record_copy(PyObject* self, PyObject*) {
   PyTypeObject* const type = Py_TYPE(self);
   const RecordInfo& info = info_of(type);
   if (!check_alive(*info.heap, handle_of(self), info)) return nullptr;
+  if (info.container != nullptr) {
+    PyErr_SetString(PyExc_TypeError, "a container is not copied: fill a new one from it");
+    return nullptr;  // two would change the same arrays
+  }
   PyObject* copy = make_record(type);
   if (copy == nullptr) return nullptr;
   CollectedHeap& heap = *info.heap->heap;
@@ -246,6 +250,7 @@ void meta_dealloc(PyObject* self) {
   }
   PyMem_Free(info.fields);
   PyMem_Free(info.table);
+  free_container_info(info.container);
   HeapState* const heap = info.heap;
   PyTypeObject* const meta = Py_TYPE(self);
   PyType_Type.tp_dealloc(self);
@@ -259,7 +264,8 @@ int meta_traverse(PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(info.fields[i].target);
     Py_VISIT(info.fields[i].initial);
   }
-  return PyType_Type.tp_traverse(self, visit, arg);
+  const int stopped = visit_container_info(info.container, visit, arg);
+  return stopped != 0 ? stopped : PyType_Type.tp_traverse(self, visit, arg);
 }
 
 int meta_clear(PyObject* self) {
@@ -305,6 +311,7 @@ PyObject* meta_new(PyTypeObject* meta, PyObject* arguments, PyObject* keywords) 
 }
 
 PyMethodDef kMetaMethods[] = {
+    {"_contain", contain, METH_VARARGS, nullptr},
     {"batch", meta_batch, METH_O,
      "batch(n) -> Batch\n\nMakes n records at once, all zero: an array of references that is one "
      "root."},

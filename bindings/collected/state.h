@@ -101,6 +101,11 @@ struct HeapState {
 HeapState* acquire(HeapState* heap);
 void release(HeapState* heap);
 
+// What a class of containers knows beside: containers/container.h.
+struct ContainerInfo;
+void free_container_info(ContainerInfo* info);
+int visit_container_info(const ContainerInfo* info, visitproc visit, void* arg);
+
 // In a record class, behind the type object.
 struct RecordInfo {
   HeapState* heap;
@@ -116,6 +121,7 @@ struct RecordInfo {
   };
   Entry* table;
   uint32_t table_mask;
+  ContainerInfo* container;  // null: plain records
 
   // From one record to the next of a run, in granules.
   uint32_t type_slot() const { return heap->heap->source(type->source).slot_granules(); }
@@ -191,8 +197,16 @@ int add_heap_type(PyObject* module, ModuleState& state);
 int add_batch_type(PyObject* module, ModuleState& state);
 int add_block_type(PyObject* module, ModuleState& state);
 int add_weak_type(PyObject* module, ModuleState& state);
-int add_file_fault(PyObject* module, ModuleState& state);
+int add_container_types(PyObject* module, ModuleState& state);
+// RecordMeta._contain: what makes a record class one of containers.
+PyObject* contain(PyObject* type, PyObject* arguments);
 PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);
+// A batch of as many None, and where its references are.
+PyObject* make_empty_batch(HeapState& heap, PyTypeObject* record_class, Py_ssize_t count);
+Reference* slots_of_batch(PyObject* batch);
+Py_ssize_t count_of_batch(PyObject* batch);
+const HeapState* heap_of_batch(PyObject* batch);
+int add_file_fault(PyObject* module, ModuleState& state);
 // A batch of what a saved heap names, without a copy; and what a batch of `heap` holds.
 PyObject* make_saved_batch(HeapState& heap, PyTypeObject* record_class,
                            const tri::collected::RootRange& range);

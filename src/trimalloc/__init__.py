@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from trimalloc._pools import PoolBlock, PoolExhaustedError
     from trimalloc.collected.batch import Batch
     from trimalloc.collected.blocks import Block
+    from trimalloc.collected.containers.list import List
+    from trimalloc.collected.containers.lru import LRU
+    from trimalloc.collected.containers.map import Map
+    from trimalloc.collected.containers.priority_queue import PriorityQueue
+    from trimalloc.collected.containers.trie import Trie
     from trimalloc.collected.fields import (
         Array,
         Bytes,
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
     from trimalloc.snapshot import ClassStats, Stats, stats
 
 __all__ = [
+    "LRU",
     "Array",
     "Batch",
     "Block",
@@ -59,10 +65,13 @@ __all__ = [
     "Heap",
     "HeapFileError",
     "HeapStats",
+    "List",
+    "Map",
     "Pool",
     "PoolBlock",
     "PoolExhaustedError",
     "PoolStats",
+    "PriorityQueue",
     "Record",
     "Setting",
     "SharedPool",
@@ -70,6 +79,7 @@ __all__ = [
     "SizeClass",
     "Stats",
     "Str",
+    "Trie",
     "Vec",
     "WeakReference",
     "__version__",
@@ -114,10 +124,14 @@ _HOMES = {
     "Heap": "collected.heap",
     "HeapFileError": "collected.heap_file_error",
     "HeapStats": "collected.heap_stats",
+    "LRU": "collected.containers.lru",
+    "List": "collected.containers.list",
+    "Map": "collected.containers.map",
     "Pool": "pools.pool",
     "PoolBlock": "_pools",
     "PoolExhaustedError": "_pools",
     "PoolStats": "pools.pool_stats",
+    "PriorityQueue": "collected.containers.priority_queue",
     "Record": "_collected",
     "Setting": "settings",
     "SharedPool": "pools.shared_pool",
@@ -125,6 +139,7 @@ _HOMES = {
     "SizeClass": "geometry",
     "Stats": "snapshot",
     "Str": "collected.fields",
+    "Trie": "collected.containers.trie",
     "Vec": "collected.fields",
     "WeakReference": "_collected",
     "__version__": "_native",

@@ -401,10 +401,14 @@ SpanSource& CollectedHeap::source_of(const Span* span) {
   return sources_[first + (single ? kVariableClasses : variable_class(span->slot_granules))];
 }
 
-bool CollectedHeap::free_record(Access&, Reference record) {
+bool CollectedHeap::free_record(Access& access, Reference record) {
   if (record == kNone || !is_live(record)) return false;
   freed_by_hand_.store(true, std::memory_order_relaxed);
   weak_.forget(record);  // while its place is still its own
+  return free_unreferenced(access, record);
+}
+
+bool CollectedHeap::free_unreferenced(Access&, Reference record) {
   if (saved_.contains(record)) return space_.live.clear(record);
   Span* span = space_.arena.span_of(page_of(record));
   return source_of(span).free_record(span, record, collection_);

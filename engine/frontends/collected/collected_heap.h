@@ -24,6 +24,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "engine/frontends/collected/containers/locks.h"
 #include "engine/frontends/collected/layout.h"
 #include "engine/frontends/collected/marker.h"
 #include "engine/frontends/collected/pacer.h"
@@ -195,6 +196,9 @@ class CollectedHeap {
   // Frees one record now. False when it is not live. References to it become dangling: reading one
   // finds that out, unless another record has taken its place.
   bool free_record(Access& access, Reference record);
+  // The same for a record that nothing refers to and nobody is marking.
+  bool free_unreferenced(Access& access, Reference record);
+  ContainerLocks& container_locks() { return container_locks_; }
   // For a moment at which references may be obtained or the world may stop: long loops call it.
   void poll(Access& access) {
     if (__builtin_expect(stopping_.load(std::memory_order_relaxed) != 0, 0)) yield_slow(access);
@@ -417,6 +421,7 @@ class CollectedHeap {
   FixedAllocator<RecordType> type_cells_;
   ReclaimLog logs_[kMaxRecordTypes];  // by record type; under the locks of their sources
   std::atomic<uint64_t> reclaimed_{0};
+  ContainerLocks container_locks_;
 };
 
 inline Access::Access(CollectedHeap& heap) : heap_(heap), processor_(heap.enter()) {}

@@ -80,6 +80,9 @@ void CollectedHeap::after_fork_in_parent() {
 }
 
 // The same: this thread holds everything, and there is no other.
-void CollectedHeap::after_fork_in_child() { after_fork_in_parent(); }
+void CollectedHeap::after_fork_in_child() {
+  container_locks_.reset_after_fork();
+  after_fork_in_parent();
+}
 
 }  // namespace tri::collected

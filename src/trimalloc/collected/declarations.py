@@ -21,12 +21,22 @@ _NUMBERS: dict[int, Any] = {
 
 
 @dataclass(frozen=True)
+class SavedContainer:
+    """What a class of containers holds; `value` may name a class of the file."""
+
+    face: str
+    key: FieldType
+    value: FieldType
+
+
+@dataclass(frozen=True)
 class SavedClass:
     """A record class as the file has it."""
 
     name: str
     base: str | None
     layout: RecordLayout
+    container: SavedContainer | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,13 @@ def _unpack_field(packed: dict[str, Any]) -> PlacedField:
 def _pack_class(declared: type, numbers: dict[type, int]) -> dict[str, object]:
     layout: RecordLayout = declared.__layout__  # type: ignore[attr-defined]
     (base,) = declared.__bases__
+    kind = getattr(declared, "__container__", None)
+    container = None
+    if kind is not None:
+        target = getattr(kind.value.target, "__name__", kind.value.target)
+        container = [base.__name__, kind.key.code, kind.value.code, target]
     return {
+        "container": container,
         "name": declared.__name__,
         "base": numbers.get(base),
         "bytes": layout.size,
@@ -134,7 +150,18 @@ def _unpack_class(packed: dict[str, Any], before: list[SavedClass]) -> SavedClas
     runs = tuple((offset, count) for offset, count in packed["runs"])
     layout = RecordLayout(packed["bytes"], placed, runs, {one.name: one for one in placed})
     base = packed["base"]
-    return SavedClass(packed["name"], None if base is None else before[base].name, layout)
+    of = packed["container"]
+    container = None if of is None else _unpack_container(*of)
+    base_name = None if base is None else before[base].name
+    return SavedClass(packed["name"], base_name, layout, container)
+
+
+def _unpack_container(face: str, key: int, value: int, target: str | None) -> SavedContainer:
+    def of_code(code: int) -> FieldType:
+        packed = {"code": code, "target": target, "array": False, "optional": False}
+        return _field_type(packed)
+
+    return SavedContainer(face, of_code(key), of_code(value))
 
 
 def pack(classes: list[type], roots: dict[str, SavedRoot]) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from trimalloc import _collected
 from trimalloc.collected.batch import Batch
 from trimalloc.collected.blocks import Block
+from trimalloc.collected.containers.factory import ContainerFactory
 from trimalloc.collected.heap_stats import HeapStats
 from trimalloc.collected.layout import RecordLayout, declared_fields, lay_out
 from trimalloc.collected.saved_roots import SavedRoots
@@ -41,7 +42,7 @@ def _let_super_find(declared: type, draft: type, functions: list[FunctionType]) 
                 cell.cell_contents = declared
 
 
-class Heap(_collected.Heap):
+class Heap(ContainerFactory, _collected.Heap):
     """A collected heap: compact records of declared classes, in an address range of their own.
 
     ``gc_percent``: a collection ends when the heap has grown by this much over what was live;
@@ -99,7 +100,7 @@ class Heap(_collected.Heap):
                 f"give it to open_heap(..., classes=[{cls.__name__}])"
             )
         base, layout = self._base_of(cls)
-        wanted = declared_fields(cls, self._names_for(cls), self._is_record)
+        wanted = declared_fields(cls, self._names_for(cls), self._is_record, self._container_of)
         return self._add_class(cls, base, lay_out(wanted, layout))
 
     def _add_class(self, cls: type[_C], base: type, layout: RecordLayout) -> type[_C]:

@@ -94,11 +94,17 @@ def lay_out(wanted: Mapping[str, tuple[FieldType, object]], base: RecordLayout) 
 
 
 def declared_fields(
-    cls: type, names: Mapping[str, object], is_record: Callable[[object], bool]
+    cls: type,
+    names: Mapping[str, object],
+    is_record: Callable[[object], bool],
+    container_of: Callable[[types.GenericAlias], object],
 ) -> dict[str, tuple[FieldType, object]]:
     """Return what the annotations of a class mean, each with its default."""
     return {
-        name: (field_type(one, names, is_record), cls.__dict__.get(name, NotImplemented))
+        name: (
+            field_type(one, names, is_record, container_of),
+            cls.__dict__.get(name, NotImplemented),
+        )
         for name, one in get_annotations(cls).items()
     }
 
@@ -123,7 +129,10 @@ class _Names(dict[str, object]):
 
 
 def field_type(
-    annotation: object, names: Mapping[str, object], is_record: Callable[[object], bool]
+    annotation: object,
+    names: Mapping[str, object],
+    is_record: Callable[[object], bool],
+    container_of: Callable[[types.GenericAlias], object],
 ) -> FieldType:
     """Return what an annotation means; TypeError when it is none that a record can hold."""
     if isinstance(annotation, str):
@@ -134,7 +143,9 @@ def field_type(
     if isinstance(annotation, types.UnionType):
         inner = [one for one in annotation.__args__ if one is not type(None)]
         if len(inner) == 1 and len(annotation.__args__) == 2:
-            return field_type(inner[0], names, is_record) | None
+            return field_type(inner[0], names, is_record, container_of) | None
+    if isinstance(annotation, types.GenericAlias):
+        annotation = container_of(annotation)
     if isinstance(annotation, FieldType):
         target = annotation.target
         if isinstance(target, (_ForwardName, str)):

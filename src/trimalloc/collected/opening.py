@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import GenericAlias
 from typing import Any, Literal
 
 from trimalloc import _collected
+from trimalloc.collected.containers.factory import FACES, named_container
 from trimalloc.collected.declarations import Declarations, SavedClass, check_same, unpack
-from trimalloc.collected.fields import FieldType
+from trimalloc.collected.fields import REFERENCE, FieldType
 from trimalloc.collected.heap import Heap
 from trimalloc.collected.heap_file_error import HeapFileError, told_of
 from trimalloc.collected.layout import RecordLayout, declared_fields, lay_out
@@ -34,8 +36,8 @@ def open_heap(
     classes, with their methods, for those of the file of the same name; the others are made without
     methods. ``verify``: read and sum everything; otherwise that is done for the tables only, and
     for the roots at the first look-up: damaged records then read as other values, or as None, but
-    never crash. Raises ``HeapFileError`` for a file that is no whole saved heap or has other
-    fields than ``classes``.
+    never crash, containers excepted. Raises ``HeapFileError`` for a file that is no whole saved
+    heap or has other fields than ``classes``.
     """
     if mode not in ("r", "c"):
         raise ValueError(f"mode is 'r' or 'c', not {mode!r}")
@@ -65,6 +67,9 @@ def _declare(
         if name not in in_file:
             raise HeapFileError(f"has no class {name}")
     for saved in told.classes:
+        if (of := saved.container) is not None:
+            heap._declare_container(saved.name, FACES[of.face], of.key, of.value)
+            continue
         base = heap._classes[saved.base] if saved.base is not None else _collected.Record
         ours = by_name.get(saved.name)
         if ours is None:
@@ -92,11 +97,22 @@ def _bound_layout(
     known = {**vars(sys.modules[ours.__module__]), **local}
     # Record classes are meant by name: those of the file, not what stands for them here.
     known = {name: one for name, one in known.items() if name not in in_file}
-    wanted = declared_fields(ours, known, lambda one: getattr(one, "__name__", "") in in_file)
+    wanted = declared_fields(
+        ours, known, lambda one: getattr(one, "__name__", "") in in_file, _named_container
+    )
     by_name = {name: (_to_name(kind), default) for name, (kind, default) in wanted.items()}
     layout = lay_out(by_name, getattr(base, "__layout__", RecordLayout()))
     check_same(saved.name, layout, saved.layout)
     return layout
+
+
+def _named_container(annotation: GenericAlias) -> object:
+    """Return the field that refers to a class of containers of the file, by its name."""
+    face: Any = annotation.__origin__
+    if FACES.get(getattr(face, "__name__", "")) is not face:
+        return annotation
+    name, _, _ = named_container(None, face, annotation.__args__)
+    return FieldType(name, REFERENCE, 4, target=name)
 
 
 def _to_name(kind: FieldType) -> FieldType:

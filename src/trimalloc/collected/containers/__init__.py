@@ -1,0 +1,1 @@
+"""Ready-made containers of a collected heap: records like any other, filled in bulk too."""
