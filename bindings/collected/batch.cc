@@ -460,6 +460,13 @@ PyType_Spec kSpec = {"trimalloc._collected.Batch", sizeof(BatchObject), 0,
 
 }  // namespace
 
+PyObject* make_empty_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count,
+                           Reference** slots) {
+  PyObject* const batch = new_batch(heap, type, count);
+  if (batch != nullptr) *slots = batch_of(batch)->array->slots;
+  return batch;
+}
+
 PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count) {
   const RecordInfo& info = info_of(record_class);
   if (count < 0) {

@@ -192,11 +192,17 @@ int add_batch_type(PyObject* module, ModuleState& state);
 int add_block_type(PyObject* module, ModuleState& state);
 int add_weak_type(PyObject* module, ModuleState& state);
 int add_file_fault(PyObject* module, ModuleState& state);
-PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);
 // A batch of what a saved heap names, without a copy; and what a batch of `heap` holds.
 PyObject* make_saved_batch(HeapState& heap, PyTypeObject* record_class,
                            const tri::collected::RootRange& range);
 bool batch_range(const HeapState& heap, PyObject* batch, tri::collected::RootRange* range);
+int add_walks(PyObject* module);
+// The heap behind a Heap object; null and an error when it is closed.
+HeapState* open_state_of(PyObject* heap);
+PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);
+// A batch of as many times none, and where its references lie: for who holds a processor.
+PyObject* make_empty_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count,
+                           Reference** slots);
 PyObject* make_weak(HeapState& heap, ModuleState& state, PyObject* record);
 // Calls back for the records that are gone, if there are any: for moments when any code may run.
 void tell_reclaims_slow(HeapState& heap);

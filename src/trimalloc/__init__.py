@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from trimalloc.collected.heap_file_error import HeapFileError
     from trimalloc.collected.heap_stats import HeapStats
     from trimalloc.collected.opening import open_heap
+    from trimalloc.collected.traversal import Walk
     from trimalloc.engine import is_active, mode, release, verify
     from trimalloc.explanation import Explanation, explain
     from trimalloc.geometry import SizeClass, size_classes
@@ -71,6 +72,7 @@ __all__ = [
     "Stats",
     "Str",
     "Vec",
+    "Walk",
     "WeakReference",
     "__version__",
     "bool_",
@@ -126,6 +128,7 @@ _HOMES = {
     "Stats": "snapshot",
     "Str": "collected.fields",
     "Vec": "collected.fields",
+    "Walk": "collected.traversal",
     "WeakReference": "_collected",
     "__version__": "_native",
     "bool_": "collected.fields",

@@ -57,6 +57,20 @@ class WeakReference(Generic[_R]):
 class FileFaultError(Exception):
     """A file is no heap to open: (what is wrong, in which part)."""
 
+def _walk(
+    heap: Heap,
+    start: Any,
+    order: int,
+    classes: list[tuple[type, tuple[int, ...], bool]],
+    record_class: type,
+    where: tuple[tuple[str, int, float], ...],
+    max_depth: int,
+    most: int,
+    records: bool,
+    progress: Callable[[int], object] | None,
+    /,
+) -> tuple[Any, int, bytearray | None, bytearray | None, list[Any] | None]: ...
+
 class Heap:
     """The engine's heap; trimalloc.Heap derives from it."""
 

@@ -16,6 +16,7 @@ from trimalloc.collected.heap_stats import HeapStats
 from trimalloc.collected.layout import RecordLayout, declared_fields, lay_out
 from trimalloc.collected.saved_roots import SavedRoots
 from trimalloc.collected.saving import save_heap
+from trimalloc.collected.traversal import Traversals
 from trimalloc.sizes import parse_size
 
 _C = TypeVar("_C")
@@ -41,7 +42,7 @@ def _let_super_find(declared: type, draft: type, functions: list[FunctionType]) 
                 cell.cell_contents = declared
 
 
-class Heap(_collected.Heap):
+class Heap(Traversals):
     """A collected heap: compact records of declared classes, in an address range of their own.
 
     ``gc_percent``: a collection ends when the heap has grown by this much over what was live;
