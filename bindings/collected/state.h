@@ -197,6 +197,7 @@ PyObject* make_saved_batch(HeapState& heap, PyTypeObject* record_class,
                            const tri::collected::RootRange& range);
 bool batch_range(const HeapState& heap, PyObject* batch, tri::collected::RootRange* range);
 int add_walks(PyObject* module);
+int add_inspection(PyObject* module);
 // The heap behind a Heap object; null and an error when it is closed.
 HeapState* open_state_of(PyObject* heap);
 PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);

@@ -1,12 +1,11 @@
-// _walk: from records along reference fields, without the GIL, in slices: between two of them
-// signals are looked at and the caller's progress function runs, with nothing of the heap held.
+// _walk: from records along reference fields, without the GIL, in slices.
 //
 // Python (trimalloc.collected.traversal) says which fields of which classes; the engine walks.
 #include "bindings/collected/conditions.h"  // Python.h first
 
 #include <memory>
 
-#include "engine/frontends/collected/traversal.h"
+#include "bindings/collected/slices.h"
 
 namespace trimalloc::bindings {
 namespace {
@@ -15,8 +14,6 @@ using tri::collected::PageKind;
 using tri::collected::Traversal;
 using tri::collected::TraversalPlan;
 
-// Some 20 ms: short enough for Ctrl-C, long enough that the GIL is taken rarely.
-constexpr uint32_t kSliceSteps = 1u << 20;
 // Records between looks whether the world is to stop.
 constexpr uint32_t kPollRecords = 8192;
 
@@ -130,15 +127,6 @@ bool add_starts(HeapState& heap, const ModuleState& state, Traversal& walk, PyOb
   return added;
 }
 
-Traversal::Status run_slice(CollectedHeap& heap, Traversal& walk) {
-  Traversal::Status status;
-  Py_BEGIN_ALLOW_THREADS {
-    Access access(heap);
-    status = walk.run(access, kSliceSteps);
-  }
-  Py_END_ALLOW_THREADS return status;
-}
-
 // The records in order: a batch of `type`.
 PyObject* batch_of_order(HeapState& heap, PyTypeObject* type, const Traversal& walk) {
   Reference* slots = nullptr;
@@ -208,26 +196,15 @@ PyObject* result_of(HeapState& heap, PyTypeObject* type, const Traversal& walk,
   return nullptr;
 }
 
-bool note_progress(PyObject* progress, const Traversal& walk) {
-  if (PyErr_CheckSignals() != 0) return false;
-  if (progress == Py_None) return true;
-  PyObject* const done = PyObject_CallFunction(progress, "I", walk.count());
-  Py_XDECREF(done);
-  return done != nullptr;
-}
-
 PyObject* run_walk(HeapState& heap, const ModuleState& state, Traversal& walk,
                    Traversal::Order order, PyObject* start, PyTypeObject* type, bool records,
                    PyObject* progress) {
   if (!add_starts(heap, state, walk, start)) {
     return PyErr_Occurred() != nullptr ? nullptr : no_memory(heap);
   }
-  Traversal::Status status;
-  while ((status = run_slice(*heap.heap, walk)) == Traversal::kMore) {
-    if (!note_progress(progress, walk)) return nullptr;
-  }
-  if (status == Traversal::kNoMemory) return no_memory(heap);
-  return result_of(heap, type, walk, order, records, status == Traversal::kCycle);
+  Traversal::Status end;
+  if (!run_in_slices(heap, walk, progress, [&] { return walk.count(); }, &end)) return nullptr;
+  return result_of(heap, type, walk, order, records, end == Traversal::kCycle);
 }
 
 // _walk(heap, start, order, classes, record class of the result, where, max depth, most, whether

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from trimalloc.collected.heap import Heap
     from trimalloc.collected.heap_file_error import HeapFileError
     from trimalloc.collected.heap_stats import HeapStats
+    from trimalloc.collected.inspection import Histogram, HistogramRow, PathStep, RootPath
     from trimalloc.collected.opening import open_heap
     from trimalloc.collected.traversal import Walk
     from trimalloc.engine import is_active, mode, release, verify
@@ -60,11 +61,15 @@ __all__ = [
     "Heap",
     "HeapFileError",
     "HeapStats",
+    "Histogram",
+    "HistogramRow",
+    "PathStep",
     "Pool",
     "PoolBlock",
     "PoolExhaustedError",
     "PoolStats",
     "Record",
+    "RootPath",
     "Setting",
     "SharedPool",
     "SharedPoolStats",
@@ -116,11 +121,15 @@ _HOMES = {
     "Heap": "collected.heap",
     "HeapFileError": "collected.heap_file_error",
     "HeapStats": "collected.heap_stats",
+    "Histogram": "collected.inspection",
+    "HistogramRow": "collected.inspection",
+    "PathStep": "collected.inspection",
     "Pool": "pools.pool",
     "PoolBlock": "_pools",
     "PoolExhaustedError": "_pools",
     "PoolStats": "pools.pool_stats",
     "Record": "_collected",
+    "RootPath": "collected.inspection",
     "Setting": "settings",
     "SharedPool": "pools.shared_pool",
     "SharedPoolStats": "pools.shared_pool",

@@ -70,6 +70,13 @@ def _walk(
     progress: Callable[[int], object] | None,
     /,
 ) -> tuple[Any, int, bytearray | None, bytearray | None, list[Any] | None]: ...
+def _why(
+    heap: Heap, record: Any, progress: Callable[[int], object] | None, /
+) -> tuple[int, int, int, list[tuple[Any, int, int]]] | None: ...
+def _histogram(heap: Heap, /) -> list[tuple[Any, int, int, int]]: ...
+def _retained(
+    heap: Heap, progress: Callable[[int], object] | None, /
+) -> tuple[list[tuple[Any, int, int, int]], list[tuple[Any, int]]]: ...
 
 class Heap:
     """The engine's heap; trimalloc.Heap derives from it."""

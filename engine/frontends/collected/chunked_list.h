@@ -44,7 +44,9 @@ class RootChunk {
  public:
   bool make(Access& access, size_t count) {
     array_ = access.heap().add_root_array(access, count);
-    return array_ != nullptr;
+    if (array_ == nullptr) return false;
+    array_->is_of_walk = true;
+    return true;
   }
   // A collection that is marking must still find what was a root when it began.
   void drop(Access& access) { access.heap().remove_root_array(access, array_); }

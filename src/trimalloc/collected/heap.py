@@ -13,6 +13,7 @@ from trimalloc import _collected
 from trimalloc.collected.batch import Batch
 from trimalloc.collected.blocks import Block
 from trimalloc.collected.heap_stats import HeapStats
+from trimalloc.collected.inspection import Inspection
 from trimalloc.collected.layout import RecordLayout, declared_fields, lay_out
 from trimalloc.collected.saved_roots import SavedRoots
 from trimalloc.collected.saving import save_heap
@@ -42,7 +43,7 @@ def _let_super_find(declared: type, draft: type, functions: list[FunctionType]) 
                 cell.cell_contents = declared
 
 
-class Heap(Traversals):
+class Heap(Traversals, Inspection):
     """A collected heap: compact records of declared classes, in an address range of their own.
 
     ``gc_percent``: a collection ends when the heap has grown by this much over what was live;
