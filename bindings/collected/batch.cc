@@ -489,6 +489,7 @@ PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count) {
       if (run == 0) break;
       for (uint32_t i = 0; i < run; ++i) {
         tri::collected::store_reference(slots + made + i, first + i * step);
+        note_made(*info.heap, access, first + i * step);
       }
       made += run;
     }

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from trimalloc.collected.heap_stats import HeapStats
     from trimalloc.collected.inspection import Histogram, HistogramRow, PathStep, RootPath
     from trimalloc.collected.opening import open_heap
+    from trimalloc.collected.regions import LeakRow, Leaks, Region
     from trimalloc.collected.traversal import Walk
     from trimalloc.engine import is_active, mode, release, verify
     from trimalloc.explanation import Explanation, explain
@@ -63,12 +64,15 @@ __all__ = [
     "HeapStats",
     "Histogram",
     "HistogramRow",
+    "LeakRow",
+    "Leaks",
     "PathStep",
     "Pool",
     "PoolBlock",
     "PoolExhaustedError",
     "PoolStats",
     "Record",
+    "Region",
     "RootPath",
     "Setting",
     "SharedPool",
@@ -123,12 +127,15 @@ _HOMES = {
     "HeapStats": "collected.heap_stats",
     "Histogram": "collected.inspection",
     "HistogramRow": "collected.inspection",
+    "LeakRow": "collected.regions",
+    "Leaks": "collected.regions",
     "PathStep": "collected.inspection",
     "Pool": "pools.pool",
     "PoolBlock": "_pools",
     "PoolExhaustedError": "_pools",
     "PoolStats": "pools.pool_stats",
     "Record": "_collected",
+    "Region": "collected.regions",
     "RootPath": "collected.inspection",
     "Setting": "settings",
     "SharedPool": "pools.shared_pool",

@@ -75,6 +75,10 @@ class ChunkedList {
     ++count_;
     return true;
   }
+  void set(Access& access, uint32_t i, const T& value) {
+    const Place place = place_of(i);
+    chunks_[place.chunk].set(access, place.offset, value);
+  }
   // Of a stack.
   void pop() { --count_; }
   decltype(auto) operator[](uint32_t i) {

@@ -71,6 +71,11 @@ class Traversal {
   // Steps from a start, and the number of the record that led to it; not in topological order.
   uint32_t depth(uint32_t i) const { return depths_[i]; }
   uint32_t origin(uint32_t i) const { return origins_[i]; }
+  // False, too, when there is no memory to know.
+  bool has_visited(Access& access, Reference record) {
+    const uint32_t* const word = visited_.word(access, record);
+    return word != nullptr && (*word & ReferenceSet::bit(record)) != 0;
+  }
   bool found_target() const { return found_target_; }
   // After kCycle: the records of the cycle, each referring to the next and the last to the first.
   template <typename Visitor>

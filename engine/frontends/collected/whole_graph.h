@@ -72,7 +72,8 @@ class PathFromRoots {
  public:
   PathFromRoots() : walk_(plan_, Traversal::kBreadthFirst) {}
 
-  // `except`: the root slot by which the caller holds the record. False: no memory.
+  // `except`: the root slot by which the caller holds the record, or null; target kNone: everything
+  // is walked. False: no memory.
   bool start(Access& access, Reference target, const Reference* except);
   // kDone: length() says whether there is a path.
   Traversal::Status run(Access& access, uint32_t steps) { return walk_.run(access, steps); }
@@ -81,6 +82,7 @@ class PathFromRoots {
   void finish(Access& access);
 
   uint32_t reached() const { return walk_.count(); }
+  bool has_reached(Access& access, Reference record) { return walk_.has_visited(access, record); }
   // Records from the root to the target; 0: there is no path.
   uint32_t length() const { return walk_.found_target() ? walk_.depth(walk_.count() - 1) + 1 : 0; }
   // Calls `visit(reference)` from the target back to the root.

@@ -15,6 +15,7 @@ from trimalloc.collected.blocks import Block
 from trimalloc.collected.heap_stats import HeapStats
 from trimalloc.collected.inspection import Inspection
 from trimalloc.collected.layout import RecordLayout, declared_fields, lay_out
+from trimalloc.collected.regions import Regions
 from trimalloc.collected.saved_roots import SavedRoots
 from trimalloc.collected.saving import save_heap
 from trimalloc.collected.traversal import Traversals
@@ -43,13 +44,14 @@ def _let_super_find(declared: type, draft: type, functions: list[FunctionType]) 
                 cell.cell_contents = declared
 
 
-class Heap(Traversals, Inspection):
+class Heap(Traversals, Inspection, Regions):
     """A collected heap: compact records of declared classes, in an address range of their own.
 
     ``gc_percent``: a collection ends when the heap has grown by this much over what was live;
     None: only ``collect()`` collects. ``limit``: bytes, or text such as ``"2G"``; beyond it
     allocation raises MemoryError. ``procs``: caches for threads, as many as CPUs by default
-    (``TRIMALLOC_PROCS``). ``checked``: freed records are overwritten.
+    (``TRIMALLOC_PROCS``). ``checked``: freed records are overwritten, and collect() and the end of
+    a region look for references to them.
     """
 
     _pace: tuple[int, int]
@@ -80,6 +82,7 @@ class Heap(Traversals, Inspection):
             **_file,
         )
         self._pace = (percent, bytes_limit)
+        self._checked = checked
         self._declared = []
         self._saved = SavedRoots(self, {})
         self._saved_names = frozenset()
