@@ -36,6 +36,18 @@ def test_a_reference_into_a_region_reads_as_none() -> None:
     assert outside.edges is None
 
 
+def test_a_stale_batch_does_not_write_into_records_of_another_class() -> None:
+    g = graph_classes()
+    with g.heap.region():
+        stale = g.Vertex.batch(10_000)
+    g.heap.collect()
+    edges = g.Edge.batch(50_000)  # in the same pages
+    with pytest.raises(ReferenceError, match="index 0 has been freed"):
+        stale.id = 7
+    assert edges[0].to is None
+    g.heap.verify()
+
+
 def test_what_is_kept_lives_on() -> None:
     g = graph_classes(checked=True)
     with g.heap.region() as region:
