@@ -75,6 +75,7 @@ bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
     processor->runs = static_cast<Run*>(space_.arena.allocate_metadata(kMaxSources * sizeof(Run)));
     if (processor->runs == nullptr) return false;
   }
+  trace_.start();
   pacer_.set_gc_percent(options.gc_percent);
   if (options.limit_bytes != 0) set_limit(options.limit_bytes);
   return watch_forks_of(*this);

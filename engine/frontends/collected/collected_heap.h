@@ -24,6 +24,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "engine/frontends/collected/cycle_trace.h"
 #include "engine/frontends/collected/layout.h"
 #include "engine/frontends/collected/marker.h"
 #include "engine/frontends/collected/pacer.h"
@@ -336,7 +337,7 @@ class CollectedHeap {
   void stop_world();
   void start_world();
   void flush_processors();
-  bool run_cycle_locked();
+  bool run_cycle_locked(bool forced);
   void begin_marking();
   void mark_roots();
   void mark_remembered();
@@ -399,7 +400,8 @@ class CollectedHeap {
   platform::Lock thread_lock_{platform::Rank::kRegistry};
   pthread_t thread_{};
   bool has_thread_ = false;
-  CollectorCounters counters_;   // under the cycle lock
+  CycleTrace trace_;             // under the cycle lock
+  CollectorCounters counters_;   // the same
   CollectorCounters published_;  // as of the last end of a cycle; under the blocks lock
 
   // Full blocks on their way to the marker, remembered pages, and the cells of blocks.

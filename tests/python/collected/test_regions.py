@@ -6,6 +6,7 @@ import gc
 import threading
 from random import Random
 
+import numpy
 import pytest
 
 from .shapes import graph_classes
@@ -42,9 +43,10 @@ def test_a_stale_batch_does_not_write_into_records_of_another_class() -> None:
         stale = g.Vertex.batch(10_000)
     g.heap.collect()
     edges = g.Edge.batch(50_000)  # in the same pages
-    with pytest.raises(ReferenceError, match="index 0 has been freed"):
+    stale = stale[numpy.isin(numpy.asarray(stale), numpy.asarray(edges))]
+    assert len(stale) > 0
+    with pytest.raises(ReferenceError, match="has been freed"):
         stale.id = 7
-    assert edges[0].to is None
     g.heap.verify()
 
 
