@@ -26,6 +26,7 @@
 
 #include "engine/frontends/collected/cycle_trace.h"
 #include "engine/frontends/collected/layout.h"
+#include "engine/frontends/collected/limiter.h"
 #include "engine/frontends/collected/marker.h"
 #include "engine/frontends/collected/pacer.h"
 #include "engine/frontends/collected/processor.h"
@@ -206,7 +207,7 @@ class CollectedHeap {
 
   // A whole cycle, here and now; what is unreachable when it begins is gone when it returns. The
   // caller holds no processor.
-  void collect();
+  void collect() { collect_whole(true); }
   // The same for a caller that holds one, and does not meanwhile.
   void collect(Access& access) {
     leave(access.processor_);
@@ -337,6 +338,7 @@ class CollectedHeap {
   void stop_world();
   void start_world();
   void flush_processors();
+  void collect_whole(bool forced);
   bool run_cycle_locked(bool forced);
   void begin_marking();
   void mark_roots();
@@ -365,6 +367,7 @@ class CollectedHeap {
   Roots roots_;
   Marker marker_;
   Pacer pacer_;
+  Limiter limiter_;
   WeakTable weak_;
   SpanSource sources_[kMaxSources];
   std::atomic<uint32_t> source_count_{0};

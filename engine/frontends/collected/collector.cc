@@ -97,11 +97,11 @@ uint64_t CollectedHeap::note_stop(uint64_t began_ns) {
 
 // --- the cycle ------------------------------------------------------------------------------
 
-void CollectedHeap::collect() {
+void CollectedHeap::collect_whole(bool forced) {
   for (;;) {
     {
       const Guard cycle(cycle_lock_);
-      if (run_cycle_locked(true)) {
+      if (run_cycle_locked(forced)) {
         release_free_pages(0);
         return;
       }
@@ -140,6 +140,7 @@ bool CollectedHeap::run_cycle_locked(bool forced) {
   counters_.sweep_ns = now_ns() - marked;
   ++counters_.cycles;
   set_pace(allocated_at_cycle_.load(std::memory_order_relaxed) - allocated);
+  if (!forced) limiter_.note_cycle(now_ns(), now_ns() - began);
   trace_.end_cycle(counters_, live_bytes_.load(std::memory_order_relaxed), processor_count_,
                    forced);
   const Guard guard(blocks_lock_);
