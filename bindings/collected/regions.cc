@@ -134,10 +134,11 @@ PyObject* dangling(PyObject* module, PyObject* arguments) {
   if (heap == nullptr) return nullptr;
   tri::collected::DanglingReference found;
   RootId root = tri::collected::kNoRoot;
-  Py_BEGIN_ALLOW_THREADS {
+  Py_BEGIN_ALLOW_THREADS found = tri::collected::find_dangling(*heap->heap);
+  {
     Access access(*heap->heap);
-    found = tri::collected::find_dangling(access);
-    if (found.holder != kNone && heap->classes[heap->heap->kind_of(found.holder)] != nullptr) {
+    if (found.holder != kNone && heap->heap->is_live(found.holder) &&
+        heap->classes[heap->heap->kind_of(found.holder)] != nullptr) {
       root = heap->heap->add_root(access, found.holder);
     }
   }
@@ -184,11 +185,7 @@ PyObject* find_leaks(HeapState& heap, Leaks& leaks, PyObject* progress) {
   }
   Py_END_ALLOW_THREADS if (!good) return no_memory(heap);
   if (!run_in_slices(heap, leaks, progress, done, &end)) return nullptr;
-  Py_BEGIN_ALLOW_THREADS heap.heap->with_world_stopped([] {});
-  {
-    Access access(*heap.heap);
-    good = leaks.look(access);
-  }
+  Py_BEGIN_ALLOW_THREADS good = leaks.compare(*heap.heap);
   Py_END_ALLOW_THREADS return good ? result_of(heap, leaks) : no_memory(heap);
 }
 

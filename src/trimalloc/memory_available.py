@@ -40,7 +40,7 @@ def group_limit(root: Path = Path("/")) -> int | None:
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-    """Return the control groups' limit, or the machine's memory where that is less or there is none.
+    """Return the control groups' limit, or the machine's memory if that is less or there is none.
 
     0 where neither is known.
     """

@@ -235,6 +235,17 @@ class CollectedHeap {
     visit();
     start_world();
   }
+  // Everything is swept and what processors keep ready given back; then `visit` runs beside the
+  // program, and until it ends no record goes but those that are freed by hand.
+  template <typename Visitor>
+  void between_cycles(Visitor visit) {
+    const platform::Guard cycle(cycle_lock_);
+    sweep_all();
+    stop_world();
+    flush_processors();
+    start_world();
+    visit();
+  }
   SpanSource& source(SourceId id) { return sources_[id]; }
   const SpanSource& source(SourceId id) const { return sources_[id]; }
   uint32_t source_count() const { return source_count_.load(std::memory_order_acquire); }

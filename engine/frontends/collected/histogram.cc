@@ -2,14 +2,15 @@
 
 namespace tri::collected {
 
-void count_records(CollectedHeap& heap, Histogram* histogram) {
-  // What processors keep ready looks like records: they give it back when the world stops.
-  heap.with_world_stopped([] {});
+namespace {
+
+void count_swept(CollectedHeap& heap, Histogram* histogram) {
   Access access(heap);
   const Space& space = heap.space();
   // Types have one size each: the page says enough.
   for (PageId page = 0; page < space.arena.committed_pages(); ++page) {
     heap.poll(access);
+    if (!space.has_live(page)) continue;
     const RecordType* const type = heap.type_of_kind(space.kinds[page]);
     if (type == nullptr) continue;
     const uint32_t records = space.live.count(first_granule(page), first_granule(page + 1));
@@ -29,6 +30,12 @@ void count_records(CollectedHeap& heap, Histogram* histogram) {
       kind.granules += uint64_t{records} * span.slot_granules;
     });
   }
+}
+
+}  // namespace
+
+void count_records(CollectedHeap& heap, Histogram* histogram) {
+  heap.between_cycles([&] { count_swept(heap, histogram); });
 }
 
 }  // namespace tri::collected

@@ -16,24 +16,26 @@ struct DanglingReference {
   Reference holder = kNone;  // kNone: there is none
   uint32_t offset = 0;       // in the holder, of the field or element
 };
-DanglingReference find_dangling(Access& access);
+// The caller holds no processor.
+DanglingReference find_dangling(CollectedHeap& heap);
 
 class Leaks {
  public:
+  // Leaked records of each type that are kept as examples.
+  static constexpr uint32_t kExamples = 10;
   struct OfKind {
     uint64_t records = 0;
     uint64_t granules = 0;
+    Reference examples[kExamples] = {};
   };
-  // Leaked records of each type that are kept as examples.
-  static constexpr uint32_t kExamples = 10;
 
-  // Walks; then `look` compares. False: no memory.
+  // Walks; then `compare` looks at what was not reached. False: no memory.
   bool start(Access& access) { return walk_.start(access, kNone, nullptr); }
   Traversal::Status run(Access& access, uint32_t steps) { return walk_.run(access, steps); }
   // What freeze() has made permanent is to be walked too, then run() goes on.
   bool add_permanent(Access& access) { return walk_.add_permanent(access); }
-  // The caller has made processors give back what they keep ready.
-  bool look(Access& access);
+  // The caller holds no processor. False: no memory.
+  bool compare(CollectedHeap& heap);
   void finish(Access& access);
 
   uint32_t reached() const { return walk_.reached(); }
@@ -43,7 +45,9 @@ class Leaks {
   Reference example(uint32_t i) const { return examples_[i]; }
 
  private:
-  bool note(Access& access, Reference record, const RecordType& type);
+  void look(Access& access);
+  void note(const CollectedHeap& heap, Reference record, PageKind kind);
+  bool root_examples(Access& access);
 
   PathFromRoots walk_;
   RootedList examples_;

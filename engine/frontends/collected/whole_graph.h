@@ -55,7 +55,7 @@ bool for_each_permanent(Access& access, Visitor visit) {
   const Space& space = heap.space();
   for (PageId page = 0; page < space.arena.committed_pages(); ++page) {
     heap.poll(access);
-    if (space.kinds[page] == kNoRecords) continue;
+    if (!space.has_live(page)) continue;
     const PageLink link = space.links.load(page);
     if (link != kFrozen && link != kRemembered) continue;
     const Reference end = first_granule(page + 1);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/frontends/collected/dominators.h"
+#include "engine/frontends/collected/histogram.h"
 #include "engine/frontends/collected/leftovers.h"
 #include "tests/engine/support/collected.h"
 #include "tests/support/cases.h"
@@ -15,7 +16,9 @@
 namespace tri::testing {
 namespace {
 
+using collected::count_records;
 using collected::Dominators;
+using collected::Histogram;
 using collected::Leaks;
 using collected::RootedList;
 using collected::Traversal;
@@ -159,11 +162,17 @@ CASE(WalksBesideThreadsThatReplaceWhatTheyWalk) {
     }
     CHECK(dominators.reached() >= kNodes);
     Leaks leaks;
-    Access access(*f.heap);
-    CHECK(leaks.start(access));
-    while (leaks.run(access, kSlice) == Traversal::kMore) {
+    {
+      Access access(*f.heap);
+      CHECK(leaks.start(access));
+      while (leaks.run(access, kSlice) == Traversal::kMore) {
+      }
     }
-    CHECK(leaks.look(access));
+    CHECK(leaks.compare(*f.heap));
+    Histogram histogram;
+    count_records(*f.heap, &histogram);
+    CHECK(histogram.kinds[f.node->kind].records >= kNodes);
+    Access access(*f.heap);
     leaks.finish(access);
     dominators.finish(access);
     walk.finish(access);
