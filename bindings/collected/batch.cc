@@ -156,8 +156,12 @@ bool all_alive(const BatchObject* batch) {
   for (Py_ssize_t i = 0; i < batch->count; ++i) {
     const Reference reference = batch->array->slots[i];
     if (reference == kNone) continue;
-    if (heap.heap->is_live(reference) && heap.classes[heap.heap->kind_of(reference)] != nullptr) {
-      continue;
+    if (heap.heap->is_live(reference)) {
+      // Its page may hold records of another class by now, whose references a column would hit.
+      PyObject* const type = heap.classes[heap.heap->kind_of(reference)];
+      if (type != nullptr && PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(type), batch->type)) {
+        continue;
+      }
     }
     PyErr_Format(PyExc_ReferenceError, "the record at index %zd has been freed", i);
     return false;
@@ -482,6 +486,7 @@ PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count) {
       if (run == 0) break;
       for (uint32_t i = 0; i < run; ++i) {
         tri::collected::store_reference(slots + made + i, first + i * step);
+        note_made(*info.heap, access, first + i * step);
       }
       made += run;
     }

@@ -451,6 +451,10 @@ PyType_Spec kSpec = {"trimalloc._collected.Heap", sizeof(HeapObject), 0,
 
 }  // namespace
 
+HeapState* open_state_of(PyObject* heap) {
+  return check_open(heap_of(heap)) ? heap_of(heap)->state : nullptr;
+}
+
 int add_heap_type(PyObject* module, ModuleState& state) {
   state.heap_type =
       reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &kSpec, nullptr));

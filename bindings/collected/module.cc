@@ -11,7 +11,8 @@ int execute(PyObject* module) {
   if (add_record_types(module, state) != 0 || add_batch_type(module, state) != 0 ||
       add_block_type(module, state) != 0 || add_weak_type(module, state) != 0 ||
       add_file_fault(module, state) != 0 || add_container_types(module, state) != 0 ||
-      add_heap_type(module, state) != 0) {
+      add_heap_type(module, state) != 0 || add_walks(module) != 0 || add_inspection(module) != 0 ||
+      add_regions(module) != 0) {
     return -1;
   }
   return 0;

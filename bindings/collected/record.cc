@@ -72,6 +72,7 @@ PyObject* make_record(PyTypeObject* type) {
     if (reference != kNone) {
       handle_of(self)->root = heap.heap->add_root(access, reference);
       handle_of(self)->record = heap.heap->address_of(reference);
+      note_made(heap, access, reference);
     }
   }
   if (handle_of(self)->root == tri::collected::kNoRoot) {

@@ -97,6 +97,7 @@ struct HeapState {
   PyObject* batch_class = nullptr;  // what batches are made of; borrowed
   PyObject* callbacks = nullptr;    // a dict: record class -> whom to tell what is gone; borrowed
   std::atomic<bool> telling{false};
+  std::atomic<uint32_t> open_regions{0};  // of all threads
 };
 HeapState* acquire(HeapState* heap);
 void release(HeapState* heap);
@@ -211,6 +212,18 @@ int add_file_fault(PyObject* module, ModuleState& state);
 PyObject* make_saved_batch(HeapState& heap, PyTypeObject* record_class,
                            const tri::collected::RootRange& range);
 bool batch_range(const HeapState& heap, PyObject* batch, tri::collected::RootRange* range);
+int add_walks(PyObject* module);
+int add_inspection(PyObject* module);
+int add_regions(PyObject* module);
+// Whoever makes a record for the program says so: a region that the thread has open frees it.
+void note_made_slow(const HeapState& heap, Access& access, Reference record);
+inline void note_made(const HeapState& heap, Access& access, Reference record) {
+  if (__builtin_expect(heap.open_regions.load(std::memory_order_relaxed) != 0, 0)) {
+    note_made_slow(heap, access, record);
+  }
+}
+// The heap behind a Heap object; null and an error when it is closed.
+HeapState* open_state_of(PyObject* heap);
 PyObject* make_weak(HeapState& heap, ModuleState& state, PyObject* record);
 // Calls back for the records that are gone, if there are any: for moments when any code may run.
 void tell_reclaims_slow(HeapState& heap);

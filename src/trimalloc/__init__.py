@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from trimalloc.collected.heap import Heap
     from trimalloc.collected.heap_file_error import HeapFileError
     from trimalloc.collected.heap_stats import HeapStats
+    from trimalloc.collected.inspection import Histogram, HistogramRow, PathStep, RootPath
     from trimalloc.collected.opening import open_heap
+    from trimalloc.collected.regions import LeakRow, Leaks, Region
+    from trimalloc.collected.traversal import Walk
     from trimalloc.engine import is_active, mode, release, verify
     from trimalloc.explanation import Explanation, explain
     from trimalloc.geometry import SizeClass, size_classes
@@ -65,14 +68,21 @@ __all__ = [
     "Heap",
     "HeapFileError",
     "HeapStats",
+    "Histogram",
+    "HistogramRow",
+    "LeakRow",
+    "Leaks",
     "List",
     "Map",
+    "PathStep",
     "Pool",
     "PoolBlock",
     "PoolExhaustedError",
     "PoolStats",
     "PriorityQueue",
     "Record",
+    "Region",
+    "RootPath",
     "Setting",
     "SharedPool",
     "SharedPoolStats",
@@ -81,6 +91,7 @@ __all__ = [
     "Str",
     "Trie",
     "Vec",
+    "Walk",
     "WeakReference",
     "__version__",
     "bool_",
@@ -124,15 +135,22 @@ _HOMES = {
     "Heap": "collected.heap",
     "HeapFileError": "collected.heap_file_error",
     "HeapStats": "collected.heap_stats",
+    "Histogram": "collected.inspection",
+    "HistogramRow": "collected.inspection",
     "LRU": "collected.containers.lru",
+    "LeakRow": "collected.regions",
+    "Leaks": "collected.regions",
     "List": "collected.containers.list",
     "Map": "collected.containers.map",
+    "PathStep": "collected.inspection",
     "Pool": "pools.pool",
     "PoolBlock": "_pools",
     "PoolExhaustedError": "_pools",
     "PoolStats": "pools.pool_stats",
     "PriorityQueue": "collected.containers.priority_queue",
     "Record": "_collected",
+    "Region": "collected.regions",
+    "RootPath": "collected.inspection",
     "Setting": "settings",
     "SharedPool": "pools.shared_pool",
     "SharedPoolStats": "pools.shared_pool",
@@ -141,6 +159,7 @@ _HOMES = {
     "Str": "collected.fields",
     "Trie": "collected.containers.trie",
     "Vec": "collected.fields",
+    "Walk": "collected.traversal",
     "WeakReference": "_collected",
     "__version__": "_native",
     "bool_": "collected.fields",

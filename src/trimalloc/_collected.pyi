@@ -143,6 +143,34 @@ class WeakReference(Generic[_R]):
 class FileFaultError(Exception):
     """A file is no heap to open: (what is wrong, in which part)."""
 
+def _walk(
+    heap: Heap,
+    start: Any,
+    order: int,
+    classes: list[tuple[type, tuple[int, ...], bool]],
+    record_class: type,
+    where: tuple[tuple[str, int, float], ...],
+    max_depth: int,
+    most: int,
+    records: bool,
+    progress: Callable[[int], object] | None,
+    /,
+) -> tuple[Any, int, bytearray | None, bytearray | None, list[Any] | None]: ...
+def _why(
+    heap: Heap, record: Any, progress: Callable[[int], object] | None, /
+) -> tuple[int, int, int, list[tuple[Any, int, int]]] | None: ...
+def _histogram(heap: Heap, /) -> list[tuple[Any, int, int, int]]: ...
+def _retained(
+    heap: Heap, progress: Callable[[int], object] | None, /
+) -> tuple[list[tuple[Any, int, int, int]], list[tuple[Any, int]]]: ...
+def _begin_region(heap: Heap, /) -> object: ...
+def _end_region(region: object, /) -> int: ...
+def _keep(region: object, record: Any, /) -> None: ...
+def _dangling(heap: Heap, /) -> tuple[Any, int] | None: ...
+def _leaks(
+    heap: Heap, progress: Callable[[int], object] | None, /
+) -> tuple[list[tuple[Any, int, int]], list[Any]]: ...
+
 class Heap:
     """The engine's heap; trimalloc.Heap derives from it."""
 

@@ -75,6 +75,7 @@ bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
     processor->runs = static_cast<Run*>(space_.arena.allocate_metadata(kMaxSources * sizeof(Run)));
     if (processor->runs == nullptr) return false;
   }
+  trace_.start();
   pacer_.set_gc_percent(options.gc_percent);
   if (options.limit_bytes != 0) set_limit(options.limit_bytes);
   return watch_forks_of(*this);
@@ -246,6 +247,8 @@ void CollectedHeap::before_refill(Access& access) {
   const uint64_t bytes = heap_bytes();
   if (bytes < pacer_.trigger() || !options_.concurrent) return;
   if (!started_cycle_.load(std::memory_order_relaxed)) {
+    // A goal that is the limit may be met again and again.
+    if (pacer_.is_at_limit() && !limiter_.allows_cycle(platform::now_ns())) return;
     start_cycle(access);
   } else if (bytes >= pacer_.goal()) {
     leave(access.processor_);
@@ -254,11 +257,14 @@ void CollectedHeap::before_refill(Access& access) {
   }
 }
 
-// No memory: collects, unless that has just been tried.
+// No memory: collects, unless that has just been tried, or is all that is done of late.
 bool CollectedHeap::make_room(Access& access) {
   const uint64_t short_at = short_at_.load(std::memory_order_relaxed);
   if (short_at != 0 && allocated_bytes() - short_at < heap_bytes() / kFailFastShare) return false;
-  collect(access);
+  if (!limiter_.allows_cycle(platform::now_ns())) return false;
+  leave(access.processor_);
+  collect_whole(false);
+  access.processor_ = enter();
   short_at_.store(std::max<uint64_t>(allocated_bytes(), 1), std::memory_order_relaxed);
   return true;
 }

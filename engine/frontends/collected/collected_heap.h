@@ -25,7 +25,9 @@
 #include <cstdint>
 
 #include "engine/frontends/collected/containers/locks.h"
+#include "engine/frontends/collected/cycle_trace.h"
 #include "engine/frontends/collected/layout.h"
+#include "engine/frontends/collected/limiter.h"
 #include "engine/frontends/collected/marker.h"
 #include "engine/frontends/collected/pacer.h"
 #include "engine/frontends/collected/processor.h"
@@ -209,7 +211,7 @@ class CollectedHeap {
 
   // A whole cycle, here and now; what is unreachable when it begins is gone when it returns. The
   // caller holds no processor.
-  void collect();
+  void collect() { collect_whole(true); }
   // The same for a caller that holds one, and does not meanwhile.
   void collect(Access& access) {
     leave(access.processor_);
@@ -236,6 +238,17 @@ class CollectedHeap {
     flush_processors();
     visit();
     start_world();
+  }
+  // Everything is swept and what processors keep ready given back; then `visit` runs beside the
+  // program, and until it ends no record goes but those that are freed by hand.
+  template <typename Visitor>
+  void between_cycles(Visitor visit) {
+    const platform::Guard cycle(cycle_lock_);
+    sweep_all();
+    stop_world();
+    flush_processors();
+    start_world();
+    visit();
   }
   SpanSource& source(SourceId id) { return sources_[id]; }
   const SpanSource& source(SourceId id) const { return sources_[id]; }
@@ -340,7 +353,8 @@ class CollectedHeap {
   void stop_world();
   void start_world();
   void flush_processors();
-  bool run_cycle_locked();
+  void collect_whole(bool forced);
+  bool run_cycle_locked(bool forced);
   void begin_marking();
   void mark_roots();
   void mark_remembered();
@@ -368,6 +382,7 @@ class CollectedHeap {
   Roots roots_;
   Marker marker_;
   Pacer pacer_;
+  Limiter limiter_;
   WeakTable weak_;
   SpanSource sources_[kMaxSources];
   std::atomic<uint32_t> source_count_{0};
@@ -403,7 +418,8 @@ class CollectedHeap {
   platform::Lock thread_lock_{platform::Rank::kRegistry};
   pthread_t thread_{};
   bool has_thread_ = false;
-  CollectorCounters counters_;   // under the cycle lock
+  CycleTrace trace_;             // under the cycle lock
+  CollectorCounters counters_;   // the same
   CollectorCounters published_;  // as of the last end of a cycle; under the blocks lock
 
   // Full blocks on their way to the marker, remembered pages, and the cells of blocks.

@@ -97,11 +97,11 @@ uint64_t CollectedHeap::note_stop(uint64_t began_ns) {
 
 // --- the cycle ------------------------------------------------------------------------------
 
-void CollectedHeap::collect() {
+void CollectedHeap::collect_whole(bool forced) {
   for (;;) {
     {
       const Guard cycle(cycle_lock_);
-      if (run_cycle_locked()) {
+      if (run_cycle_locked(forced)) {
         release_free_pages(0);
         return;
       }
@@ -110,9 +110,12 @@ void CollectedHeap::collect() {
   }
 }
 
-// False when it was given up.
-bool CollectedHeap::run_cycle_locked() {
+// False when it was given up. `forced`: the program asked for it.
+bool CollectedHeap::run_cycle_locked(bool forced) {
   sweep_all();
+  const uint64_t heap_before = heap_bytes();
+  const uint64_t allocated_before = allocated_bytes();
+  trace_.begin_cycle(heap_before, pacer_.goal());
   const uint64_t began = now_ns();
   begin_marking();
   const uint64_t allocated = allocated_bytes();
@@ -126,6 +129,7 @@ bool CollectedHeap::run_cycle_locked() {
     abandon_marking();
     return false;
   }
+  trace_.end_marking(allocated_bytes() + heap_before - allocated_before);
   const uint64_t marked = now_ns();
   counters_.mark_ns = marked - began;
   counters_.total_mark_ns += counters_.mark_ns;
@@ -136,6 +140,9 @@ bool CollectedHeap::run_cycle_locked() {
   counters_.sweep_ns = now_ns() - marked;
   ++counters_.cycles;
   set_pace(allocated_at_cycle_.load(std::memory_order_relaxed) - allocated);
+  if (!forced) limiter_.note_cycle(now_ns(), now_ns() - began);
+  trace_.end_cycle(counters_, live_bytes_.load(std::memory_order_relaxed), processor_count_,
+                   forced);
   const Guard guard(blocks_lock_);
   published_ = counters_;
   return true;
@@ -367,7 +374,7 @@ void CollectedHeap::set_pace(uint64_t allocated_while_marking) {
 
 bool CollectedHeap::freeze() {
   const Guard cycle(cycle_lock_);
-  if (!run_cycle_locked()) return false;
+  if (!run_cycle_locked(true)) return false;
   stop_world();
   flush_processors();
   const uint32_t sources = source_count();
@@ -411,7 +418,7 @@ void CollectedHeap::start_cycle(Access& access) {
   }
   leave(access.processor_);
   if (cycle_lock_.try_acquire()) {
-    run_cycle_locked();
+    run_cycle_locked(false);
     cycle_lock_.release();
   }
   started_cycle_.store(false);
@@ -441,7 +448,7 @@ void* CollectedHeap::cycle_thread(void* self) {
   platform::name_current_thread("trimalloc-gc");
   {
     const Guard cycle(heap->cycle_lock_);
-    if (!heap->abandon_.load() && heap->run_cycle_locked()) {
+    if (!heap->abandon_.load() && heap->run_cycle_locked(false)) {
       heap->release_free_pages(heap->room_to_grow());
     }
   }

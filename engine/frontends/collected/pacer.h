@@ -41,6 +41,11 @@ class Pacer {
     update();
   }
 
+  // Whether the limit, and not the percentage, makes the goal.
+  bool is_at_limit() const {
+    const uint64_t limit = limit_.load(std::memory_order_relaxed);
+    return limit != 0 && goal() >= limit;
+  }
   uint64_t goal() const { return goal_.load(std::memory_order_relaxed); }
   uint64_t trigger() const { return trigger_.load(std::memory_order_relaxed); }
 

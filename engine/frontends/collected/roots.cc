@@ -120,7 +120,7 @@ RootArray* Roots::add_saved() {
 
 void Roots::remove_array(RootArray* array) {
   const Guard guard(lock_);
-  if (space_->marking.load(std::memory_order_relaxed)) {
+  if (space_->marking.load(std::memory_order_relaxed) || array_holders_ != 0) {
     array->dropped = true;
   } else {
     free_array_locked(array);
@@ -129,6 +129,22 @@ void Roots::remove_array(RootArray* array) {
 
 void Roots::free_dropped_arrays() {
   const Guard guard(lock_);
+  if (array_holders_ == 0) free_dropped_arrays_locked();
+}
+
+void Roots::hold_arrays() {
+  const Guard guard(lock_);
+  ++array_holders_;
+}
+
+void Roots::let_go_of_arrays() {
+  const Guard guard(lock_);
+  if (--array_holders_ == 0 && !space_->marking.load(std::memory_order_relaxed)) {
+    free_dropped_arrays_locked();
+  }
+}
+
+void Roots::free_dropped_arrays_locked() {
   for (RootArray* array = arrays_.first(); array != nullptr;) {
     RootArray* const next = array->next;
     if (array->dropped) free_array_locked(array);

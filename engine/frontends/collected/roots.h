@@ -34,7 +34,8 @@ struct RootArray {
   std::atomic<size_t> count{0};
   size_t capacity = 0;
   bool is_stack = false;
-  bool dropped = false;  // while marking: freed at its end
+  bool is_of_walk = false;  // what a walk has reached: it keeps records, but is nobody's root
+  bool dropped = false;     // while marking, or held: freed at its end
 };
 
 class Roots {
@@ -59,10 +60,14 @@ class Roots {
 
   // Slots that exist; some of them are free and hold kNone.
   uint32_t slot_count() const { return slot_count_.load(std::memory_order_acquire); }
-  // The arrays, newest first. They stay where they are while marking or while the world is stopped;
-  // one that is added meanwhile may be missed: what it holds is black or in the snapshot.
+  // The arrays, newest first. They stay where they are while marking, while the world is stopped,
+  // or while they are held; one that is added meanwhile may be missed: what it holds is black or in
+  // the snapshot.
   RootArray* first_array();
   RootArray* next_array(RootArray* array);
+  // Who looks at arrays beside the program holds them: one that is removed is only dropped.
+  void hold_arrays();
+  void let_go_of_arrays();
   // Calls `visit(slot)` for every slot that holds a root. The world is stopped.
   template <typename Visitor>
   void for_each_slot(Visitor visit) {
@@ -89,6 +94,7 @@ class Roots {
   bool refill(Processor& processor);
   RootArray* make_array(size_t capacity);
   void free_array_locked(RootArray* array);
+  void free_dropped_arrays_locked();
 
   Space* space_ = nullptr;
   platform::Lock lock_{platform::Rank::kSlots};
@@ -98,6 +104,7 @@ class Roots {
   FixedAllocator<RootBlock> blocks_;
   FixedAllocator<RootArray> array_cells_;
   List<RootArray> arrays_;
+  uint32_t array_holders_ = 0;
 };
 
 }  // namespace tri::collected

@@ -127,7 +127,7 @@ FileResult CollectedHeap::save(int file, const SavedText& text) {
   for (;;) {
     {
       const platform::Guard cycle(cycle_lock_);
-      if (run_cycle_locked()) {
+      if (run_cycle_locked(true)) {
         stop_world();
         flush_processors();
         const FileResult result = write_stopped(file, text);

@@ -57,6 +57,15 @@ struct Space {
     auto* words = reinterpret_cast<uint64_t*>(address_of(begin));
     for (size_t i = 0; i < bytes / 8; ++i) __atomic_store_n(words + i, 0, __ATOMIC_RELAXED);
   }
+  // Whether records lie on a page. Pairs with the release that makes a run live: whoever sees a
+  // record sees what its page is.
+  bool has_live(PageId page) const {
+    const size_t first = size_t{page} * kBitmapWordsPerPage;
+    for (size_t i = first; i < first + kBitmapWordsPerPage; ++i) {
+      if (__atomic_load_n(&live.word(i), __ATOMIC_ACQUIRE) != 0) return true;
+    }
+    return false;
+  }
   PageKind kind_of(Reference reference) const { return kinds[page_of(reference)]; }
   const Reference* end_of_pages() const {
     return reinterpret_cast<const Reference*>(base + bytes_of(arena.committed_pages()));

@@ -14,12 +14,19 @@ from trimalloc.collected.batch import Batch
 from trimalloc.collected.blocks import Block
 from trimalloc.collected.containers.factory import ContainerFactory
 from trimalloc.collected.heap_stats import HeapStats
+from trimalloc.collected.inspection import Inspection
 from trimalloc.collected.layout import RecordLayout, declared_fields, lay_out
+from trimalloc.collected.regions import Regions
 from trimalloc.collected.saved_roots import SavedRoots
 from trimalloc.collected.saving import save_heap
+from trimalloc.collected.traversal import Traversals
+from trimalloc.memory_available import available_bytes
 from trimalloc.sizes import parse_size
 
 _C = TypeVar("_C")
+
+# limit="cgroup": what is left is for the program's other memory. As `trimalloc doctor` advises.
+_GROUP_PERCENT = 90
 
 # What `type` puts into a class body, which the record class gets anew.
 _NOT_COPIED = {"__dict__", "__weakref__", "__annotations__", "__slots__", "__record_bases__"}
@@ -34,6 +41,25 @@ def _processors(given: int | None) -> int:
     return number
 
 
+def _limit_bytes(limit: int | str | None) -> int:
+    """Return a limit in bytes: a size, or a share of the memory there is; 0 is none."""
+    if not isinstance(limit, str):
+        return limit or 0
+    text = limit.strip().lower()
+    if text != "cgroup" and not text.endswith("%"):
+        return parse_size(limit)
+    try:
+        percent = _GROUP_PERCENT if text == "cgroup" else float(text[:-1])
+    except ValueError:
+        percent = 0
+    if not 0 < percent <= 100:
+        raise ValueError(f"a share of the memory is from 1% to 100%, not {limit!r}")
+    available = available_bytes()
+    if available == 0:
+        raise ValueError(f"limit={limit!r}: the memory of this machine is not known; give a size")
+    return int(available * percent / 100)
+
+
 def _let_super_find(declared: type, draft: type, functions: list[FunctionType]) -> None:
     """Point the cells of super() and __class__ to the class that took the draft's place."""
     for function in functions:
@@ -42,13 +68,16 @@ def _let_super_find(declared: type, draft: type, functions: list[FunctionType]) 
                 cell.cell_contents = declared
 
 
-class Heap(ContainerFactory, _collected.Heap):
+class Heap(ContainerFactory, Traversals, Inspection, Regions):
     """A collected heap: compact records of declared classes, in an address range of their own.
 
     ``gc_percent``: a collection ends when the heap has grown by this much over what was live;
-    None: only ``collect()`` collects. ``limit``: bytes, or text such as ``"2G"``; beyond it
-    allocation raises MemoryError. ``procs``: caches for threads, as many as CPUs by default
-    (``TRIMALLOC_PROCS``). ``checked``: freed records are overwritten.
+    None: only ``collect()`` collects. ``limit``: bytes, text such as ``"2G"``, a share such as
+    ``"50%"`` of the memory that the control group or the machine has, or ``"cgroup"``, 90 % of it;
+    beyond it allocation raises MemoryError, and also where keeping below it would take more than
+    half of the time. ``procs``: caches for threads, as many as CPUs by default
+    (``TRIMALLOC_PROCS``). ``checked``: freed records are overwritten, and collect() and the end of
+    a region look for references to them.
     """
 
     _pace: tuple[int, int]
@@ -68,7 +97,7 @@ class Heap(ContainerFactory, _collected.Heap):
     ) -> Heap:
         """Reserve the addresses; memory comes as records do."""
         percent = -1 if gc_percent is None else gc_percent
-        bytes_limit = parse_size(limit) if isinstance(limit, str) else limit or 0
+        bytes_limit = _limit_bytes(limit)
         self: Heap = super().__new__(
             cls,
             procs=_processors(procs),
@@ -79,6 +108,7 @@ class Heap(ContainerFactory, _collected.Heap):
             **_file,
         )
         self._pace = (percent, bytes_limit)
+        self._checked = checked
         self._declared = []
         self._saved = SavedRoots(self, {})
         self._saved_names = frozenset()
@@ -201,7 +231,7 @@ class Heap(ContainerFactory, _collected.Heap):
 
     @limit.setter
     def limit(self, limit: int | str) -> None:
-        self._pace = (self._pace[0], parse_size(limit) if isinstance(limit, str) else limit)
+        self._pace = (self._pace[0], _limit_bytes(limit))
         self._set_pace(*self._pace)
 
     def __repr__(self) -> str:

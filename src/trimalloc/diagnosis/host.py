@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from trimalloc.memory_available import group_limit
 from trimalloc.sizes import format_size
 
 _FEW_MAPPINGS = 65530  # the kernel's default for vm.max_map_count
@@ -88,35 +89,13 @@ def _address_space() -> Fact:
 
 
 def _control_group() -> Fact:
-    limit = _control_group_limit()
+    limit = group_limit()
     if limit is None:
         return Fact("cgroup memory limit", "none")
     note = (
         f"consider `trimalloc run --limit {int(limit * 0.9) >> 20}M`: relief before the OOM killer"
     )
     return Fact("cgroup memory limit", format_size(limit), note)
-
-
-def _control_group_limit() -> int | None:
-    """Return the smallest limit on the way from our group to the root: each of them binds."""
-    limits = []
-    for line in _read("/proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            root, name = Path("/sys/fs/cgroup"), "memory.max"
-        elif "memory" in controllers.split(","):
-            root, name = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
-        else:
-            continue
-        group = root / path.lstrip("/")
-        for directory in (group, *group.parents):
-            text = _read(str(directory / name))
-            # Version 1 says "no limit" with the largest multiple of a page.
-            if text.isdigit() and int(text) < 1 << 60:
-                limits.append(int(text))
-            if directory == root:
-                break
-    return min(limits, default=None)
 
 
 def _map_count() -> Fact:
