@@ -175,6 +175,9 @@ class Arena {
     return reinterpret_cast<uint64_t*>(bitmaps_[number].end());
   }
 
+  // How much of a bitmap is in use. Caller holds the page heap's lock.
+  size_t bitmap_bytes(unsigned number) const { return bitmaps_[number].committed_bytes(); }
+
   // Page bits: set means released. Caller holds the page heap's lock.
   void set_released(PageId first, Pages count, bool released);
   Pages count_released(PageId first, Pages count) const;

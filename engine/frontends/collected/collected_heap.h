@@ -366,6 +366,7 @@ class CollectedHeap {
   void finish_marking_stopped();
   void abandon_marking();
   void sweep_all();
+  void release_mark_bits();
   void set_pace(uint64_t allocated_while_marking);
   void release_free_pages(uint64_t keep_bytes);
   uint64_t room_to_grow() const;

@@ -14,6 +14,9 @@
 
 namespace tri::collected {
 
+// The arena's bitmaps by number.
+inline constexpr unsigned kLiveBitmap = 0, kSeenBitmap = 1, kScannedBitmap = 2;
+
 struct Space {
   Arena arena;
   PageHeap page_heap{arena};
@@ -33,9 +36,9 @@ struct Space {
     }
     base = arena.base();
     kinds = arena.lookup().classes;
-    live = GranuleBits(arena.bitmap_end(0));
-    seen = GranuleBits(arena.bitmap_end(1));
-    scanned = GranuleBits(arena.bitmap_end(2));
+    live = GranuleBits(arena.bitmap_end(kLiveBitmap));
+    seen = GranuleBits(arena.bitmap_end(kSeenBitmap));
+    scanned = GranuleBits(arena.bitmap_end(kScannedBitmap));
     return links.start(arena);
   }
 
