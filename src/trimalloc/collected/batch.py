@@ -50,11 +50,15 @@ class Batch(_collected.Batch):
         return column
 
     def _references(self, placed: PlacedField) -> Batch:
-        target = placed.type.target
+        target: Any = placed.type.target
         if isinstance(target, str):
             target = self.record_class.__trimalloc_heap__._classes[target]
-        chosen: Any = target if target is not None else self.record_class
-        batch: Batch = self._read_references(placed.name, chosen)
+        if target is None:
+            raise TypeError(  # from a file that some other program wrote
+                f"field {placed.name!r} may name records of any class, and the columns of a batch "
+                "are those of one: read it record by record"
+            )
+        batch: Batch = self._read_references(placed.name, target)
         return batch
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -71,10 +71,6 @@ class _VariableArray:
         return FieldType("Vec[...]", REFERENCES, 4, target=target)
 
 
-class _Reference:
-    """``Ref`` names any record; ``Ref[Vertex]`` is the same as ``Vertex``."""
-
-
 if TYPE_CHECKING:
     bool_: TypeAlias = bool
     int8: TypeAlias = int
