@@ -44,8 +44,8 @@ constexpr uint64_t kRoomShare = 8;
 // that has not begun to mark, or that has nothing left but to end. On a busy machine the cycle's
 // thread may get a CPU only after 10 ms, in which a thread that went on would take 15 MiB.
 constexpr uint32_t kWaitAtGoalMs = 1;
-// Mark bits of fewer bytes, those of a heap of 128 MiB, are kept from cycle to cycle: giving them back
-// and touching them again takes 2 ms for each GiB of heap.
+// Mark bits of fewer bytes, those of a heap of 128 MiB, are kept from cycle to cycle: giving them
+// back and touching them again takes 2 ms for each GiB of heap.
 constexpr size_t kMarkBitsBytes = 1 * tunable::kMiB;
 // The collector calls nothing deep.
 constexpr size_t kStackBytes = 128 * tunable::kKiB;
@@ -344,8 +344,8 @@ void CollectedHeap::sweep_all() {
   }
 }
 
-// Between cycles every seen and scanned bit is clear: their memory, 1/64 of the heap, can go. A child
-// that collects once after a fork has so much less of its own.
+// Between cycles every seen and scanned bit is clear: their memory, 1/64 of the heap, can go. A
+// child that collects once after a fork has so much less of its own.
 void CollectedHeap::release_mark_bits() {
   size_t bytes;
   {
