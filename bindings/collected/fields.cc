@@ -18,7 +18,7 @@ void release(HeapState* heap) {
   delete heap;
 }
 
-const Field* find_field(const RecordInfo& info, PyObject* name) {
+const Field* find_field_slow(const RecordInfo& info, PyObject* name) {
   const auto address = reinterpret_cast<uintptr_t>(name);
   for (auto at = static_cast<uint32_t>(address >> 4);; ++at) {
     const RecordInfo::Entry& entry = info.table[at & info.table_mask];
@@ -414,11 +414,16 @@ bool write_field(const RecordInfo& info, const Handle* self, const Field& field,
         return true;
       });
     }
-    // Converting may run code, and that code may free the record.
-    alignas(16) char converted[16];
-    if (!write_scalar(converted, field.code, value)) return false;
-    if (!check_alive(heap, self, info)) return false;
-    std::memcpy(self->record + field.offset, converted, bytes_of_code(field.code));
+    char* const memory = self->record + field.offset;
+    if (PyLong_CheckExact(value) || PyFloat_CheckExact(value)) {
+      if (!write_scalar(memory, field.code, value)) return false;
+    } else {
+      // Converting may run code, and that code may free the record.
+      alignas(16) char converted[16];
+      if (!write_scalar(converted, field.code, value)) return false;
+      if (!check_alive(heap, self, info)) return false;
+      std::memcpy(memory, converted, bytes_of_code(field.code));
+    }
     if (field.presence != 0) set_present(self, field, true);
     return true;
   }

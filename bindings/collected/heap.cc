@@ -151,6 +151,7 @@ bool parse_field(PyObject* description, Field* field) {
   field->offset = offset;
   field->length = length;
   field->presence = presence;
+  field->is_plain = !is_array && presence == 0 && !is_reference(field->code);
   field->is_array = is_array != 0;
   field->optional = optional != 0;
   field->target = target == Py_None ? nullptr : Py_NewRef(target);

@@ -133,10 +133,23 @@ PyObject* record_vectorcall(PyObject* callable, PyObject* const* arguments, size
 
 // --- attributes -----------------------------------------------------------------------------
 
+// Whether the record is surely there: nobody has freed one of this heap by hand.
+bool is_untouched(const RecordInfo& info, const Handle* handle) {
+  return handle->record != nullptr && !info.heap->freed_by_hand.load(std::memory_order_relaxed);
+}
+
+// The most frequent widths, here and below, spare a call and its checks: a third of an access.
 PyObject* record_getattro(PyObject* self, PyObject* name) {
   const RecordInfo& info = info_of(Py_TYPE(self));
   if (const Field* field = find_field(info, name)) {
-    return read_field(info, handle_of(self), *field);
+    const Handle* const handle = handle_of(self);
+    if (__builtin_expect(field->is_plain && is_untouched(info, handle), 1)) {
+      const char* const memory = handle->record + field->offset;
+      if (field->code == Code::kInt64) return PyLong_FromLong(load_as<int64_t>(memory));
+      if (field->code == Code::kFloat64) return PyFloat_FromDouble(load_as<double>(memory));
+      return read_scalar(memory, field->code);
+    }
+    return read_field(info, handle, *field);
   }
   return PyObject_GenericGetAttr(self, name);
 }
@@ -150,6 +163,17 @@ int record_setattro(PyObject* self, PyObject* name, PyObject* value) {
   if (value == nullptr) {
     PyErr_Format(PyExc_AttributeError, "field %R cannot be deleted", name);
     return -1;
+  }
+  Handle* const handle = handle_of(self);
+  if (field->is_plain && is_untouched(info, handle) && !info.heap->read_only) {
+    char* const memory = handle->record + field->offset;
+    if (field->code == Code::kInt64 && PyLong_CheckExact(value)) {
+      int overflow = 0;
+      const int64_t number = PyLong_AsLongAndOverflow(value, &overflow);
+      if (__builtin_expect(overflow == 0, 1)) return store_as(memory, number), 0;
+    } else if (field->code == Code::kFloat64 && PyFloat_CheckExact(value)) {
+      return store_as(memory, PyFloat_AS_DOUBLE(value)), 0;
+    }
   }
   return write_field(info, handle_of(self), *field, value) ? 0 : -1;
 }

@@ -8,18 +8,6 @@
 namespace trimalloc::bindings {
 namespace {
 
-template <typename T>
-T load(const char* memory) {
-  T value;
-  std::memcpy(&value, memory, sizeof value);
-  return value;
-}
-
-template <typename T>
-void store(char* memory, T value) {
-  std::memcpy(memory, &value, sizeof value);
-}
-
 bool out_of_range(Code code, PyObject* value) {
   PyErr_Format(PyExc_OverflowError, "%R does not fit a field of format '%s' (%zu bytes)", value,
                format_of_code(code), bytes_of_code(code));
@@ -49,7 +37,7 @@ bool write_integer(char* memory, Code code, PyObject* value) {
   }
   Py_DECREF(number);
   if (!fits) return out_of_range(code, value);
-  store(memory, result);
+  store_as(memory, result);
   return true;
 }
 
@@ -78,8 +66,8 @@ template <typename T>
 bool write_complex(char* memory, PyObject* value) {
   const Py_complex number = PyComplex_AsCComplex(value);
   if (number.real == -1.0 && PyErr_Occurred() != nullptr) return false;
-  store(memory, static_cast<T>(number.real));
-  store(memory + sizeof(T), static_cast<T>(number.imag));
+  store_as(memory, static_cast<T>(number.real));
+  store_as(memory + sizeof(T), static_cast<T>(number.imag));
   return true;
 }
 
@@ -145,32 +133,32 @@ PyObject* read_scalar(const char* memory, Code code) {
     case Code::kBool:
       return PyBool_FromLong(*memory);
     case Code::kInt8:
-      return PyLong_FromLong(load<int8_t>(memory));
+      return PyLong_FromLong(load_as<int8_t>(memory));
     case Code::kInt16:
-      return PyLong_FromLong(load<int16_t>(memory));
+      return PyLong_FromLong(load_as<int16_t>(memory));
     case Code::kInt32:
-      return PyLong_FromLong(load<int32_t>(memory));
+      return PyLong_FromLong(load_as<int32_t>(memory));
     case Code::kInt64:
-      return PyLong_FromLong(load<int64_t>(memory));
+      return PyLong_FromLong(load_as<int64_t>(memory));
     case Code::kUint8:
-      return PyLong_FromLong(load<uint8_t>(memory));
+      return PyLong_FromLong(load_as<uint8_t>(memory));
     case Code::kUint16:
-      return PyLong_FromLong(load<uint16_t>(memory));
+      return PyLong_FromLong(load_as<uint16_t>(memory));
     case Code::kUint32:
-      return PyLong_FromLong(load<uint32_t>(memory));
+      return PyLong_FromLong(load_as<uint32_t>(memory));
     case Code::kUint64:
-      return PyLong_FromUnsignedLong(load<uint64_t>(memory));
+      return PyLong_FromUnsignedLong(load_as<uint64_t>(memory));
     case Code::kFloat16:
       return PyFloat_FromDouble(load_half(memory));
     case Code::kFloat32:
-      return PyFloat_FromDouble(static_cast<double>(load<float>(memory)));
+      return PyFloat_FromDouble(static_cast<double>(load_as<float>(memory)));
     case Code::kFloat64:
-      return PyFloat_FromDouble(load<double>(memory));
+      return PyFloat_FromDouble(load_as<double>(memory));
     case Code::kComplex64:
-      return PyComplex_FromDoubles(static_cast<double>(load<float>(memory)),
-                                   static_cast<double>(load<float>(memory + 4)));
+      return PyComplex_FromDoubles(static_cast<double>(load_as<float>(memory)),
+                                   static_cast<double>(load_as<float>(memory + 4)));
     case Code::kComplex128:
-      return PyComplex_FromDoubles(load<double>(memory), load<double>(memory + 8));
+      return PyComplex_FromDoubles(load_as<double>(memory), load_as<double>(memory + 8));
     default:
       PyErr_SetString(PyExc_SystemError, "not a number");
       return nullptr;
@@ -213,11 +201,11 @@ bool write_scalar(char* memory, Code code, PyObject* value) {
     case Code::kFloat32:
       if (!as_double(value, &number)) return false;
       if (std::isfinite(number) && std::fabs(number) > FLT_MAX) return out_of_range(code, value);
-      store(memory, static_cast<float>(number));
+      store_as(memory, static_cast<float>(number));
       return true;
     case Code::kFloat64:
       if (!as_double(value, &number)) return false;
-      store(memory, number);
+      store_as(memory, number);
       return true;
     case Code::kComplex64:
       return write_complex<float>(memory, value);

@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 
 #include "engine/frontends/collected/collected_heap.h"
 
@@ -80,6 +81,7 @@ struct Field {
   Code element = Code::kUint8;  // kScalars: of what
   bool is_array = false;        // fixed
   bool optional = false;        // a reference that may be None
+  bool is_plain = false;        // one number that is always there
   // Whom a reference may name: a record class, the name of one that is to come, or None for any.
   PyObject* target = nullptr;
   PyObject* initial = nullptr;  // when the constructor is not given one; may be null
@@ -136,7 +138,12 @@ inline RecordInfo& info_of(PyTypeObject* type) {
   return reinterpret_cast<RecordClass*>(type)->info;
 }
 // The field of that name; `name` is usually interned, then no string is compared.
-const Field* find_field(const RecordInfo& info, PyObject* name);
+const Field* find_field_slow(const RecordInfo& info, PyObject* name);
+inline const Field* find_field(const RecordInfo& info, PyObject* name) {
+  const auto place = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(name) >> 4);
+  const RecordInfo::Entry& entry = info.table[place & info.table_mask];
+  return __builtin_expect(entry.name == name, 1) ? entry.field : find_field_slow(info, name);
+}
 
 struct Handle {
   PyObject_HEAD char* record;  // null: freed through this handle
@@ -161,6 +168,16 @@ bool check_alive(const HeapState& heap, const Handle* handle, const RecordInfo& 
 // One field of one record. False and an error when it cannot be.
 PyObject* read_field(const RecordInfo& info, const Handle* self, const Field& field);
 bool write_field(const RecordInfo& info, const Handle* self, const Field& field, PyObject* value);
+template <typename T>
+T load_as(const char* memory) {
+  T value;
+  std::memcpy(&value, memory, sizeof value);
+  return value;
+}
+template <typename T>
+void store_as(char* memory, T value) {
+  std::memcpy(memory, &value, sizeof value);
+}
 // Numbers between memory and Python: a field of a record, or one number.
 PyObject* read_number(const char* record, const Field& field);
 PyObject* read_scalar(const char* memory, Code code);
