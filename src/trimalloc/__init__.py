@@ -195,14 +195,14 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    from importlib import import_module  # noqa: PLC0415 (not needed to start `trimalloc run`)
-
-    if name == "numpy":  # a module of the package, which imports NumPy when it is used
-        return import_module("trimalloc.numpy")
-    home = _HOMES.get(name)
+    # A module of the package, which imports NumPy when it is used.
+    home = name if name == "numpy" else _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'trimalloc' has no attribute {name!r}")
-    value = getattr(import_module(f"trimalloc.{home}"), name)
+    from importlib import import_module  # noqa: PLC0415 (not needed to start `trimalloc run`)
+
+    module = import_module(f"trimalloc.{home}")
+    value = module if home == name else getattr(module, name)
     globals()[name] = value
     return value
 
