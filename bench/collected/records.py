@@ -4,7 +4,8 @@
 
 Records {int64, two references}, each linked to two others, in a process of its own for each kind:
 
-    bytes      resident memory per record, all in, with a list, batch or array that holds them
+    bytes      resident memory per record, all in, with a list, batch or array that holds them;
+               the libraries, NumPy too, are there before
     build ns   per record: made and linked
     gc ms      `gc.collect()` with all of them alive, less what it takes without
     read ns    one number of one record, through a handle
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 np = require("numpy")
 trimalloc = require("trimalloc")
+require("trimalloc.collected.heap")  # 6 MiB of modules, which the first heap would import
 
 COUNT = 5_000_000
 REPEAT = 200_000  # of a single access
