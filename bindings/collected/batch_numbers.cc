@@ -36,7 +36,7 @@ void with_width(size_t bytes, Work work) {
 }
 
 // Memory is read ahead by this much. The CPU does so by itself, but not beyond a page, and a heap's
-// pages are small ones: a column of 80 MB takes 1.7 ns a number with it and 1.9 without
+// pages are small ones: reading 80 MB takes 1.7 ns a number with it and 1.9 without
 // (python -m bench.collected.records).
 constexpr size_t kPrefetchBytes = 4096;
 
