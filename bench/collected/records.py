@@ -4,13 +4,16 @@
 
 Records {int64, two references}, each linked to two others, in a process of its own for each kind:
 
-    bytes      resident memory per record, all in, with a list, batch or array that holds them
+    bytes      resident memory per record, all in, with a list, batch or array that holds them;
+               the libraries, NumPy too, are there before
     build ns   per record: made and linked
     gc ms      `gc.collect()` with all of them alive, less what it takes without
     read ns    one number of one record, through a handle
     write ns   the same written
     store ns   one reference of one record to another
-    column ns  one number of each record, per record, all at once
+    get ns     one number of each record into an array or list of its own, per record
+    set ns     the same written from one
+    sum ns     the sum of one number of each record, per record: NumPy's needs no copy
 """
 
 from __future__ import annotations
@@ -31,11 +34,22 @@ if TYPE_CHECKING:
 
 np = require("numpy")
 trimalloc = require("trimalloc")
+require("trimalloc.collected.heap")  # 6 MiB of modules, which the first heap would import
 
 COUNT = 5_000_000
 REPEAT = 200_000  # of a single access
 BEST_OF = 5
-FIGURES = ("bytes", "build ns", "gc ms", "read ns", "write ns", "store ns", "column ns")
+FIGURES = (
+    "bytes",
+    "build ns",
+    "gc ms",
+    "read ns",
+    "write ns",
+    "store ns",
+    "get ns",
+    "set ns",
+    "sum ns",
+)
 
 
 class Slots:
@@ -85,15 +99,36 @@ def access_figures(record: Any, other: Any) -> dict[str, float]:
     }
 
 
+def column_figures(
+    count: int,
+    get: Callable[[], object],
+    put: Callable[[], object],
+    total: Callable[[], object],
+) -> dict[str, float]:
+    """ns a record of what is done to one number of all records."""
+    return {
+        f"{name} ns": seconds(work) / count * 1e9
+        for name, work in (("get", get), ("set", put), ("sum", total))
+    }
+
+
 def slots(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
     """Objects with `__slots__`, in a list."""
     records = [Slots(number) for number in range(count)]
     for position, record in enumerate(records):
         record.a, record.b = records[position - 1], records[-position]
 
+    def put() -> None:
+        for number, record in enumerate(records):
+            record.id = number
+
     def figures() -> dict[str, float]:
-        column = seconds(lambda: sum(record.id for record in records)) / count * 1e9
-        return access_figures(records[5], records[6]) | {"column ns": column}
+        return access_figures(records[5], records[6]) | column_figures(
+            count,
+            lambda: [record.id for record in records],
+            put,
+            lambda: sum(record.id for record in records),
+        )
 
     return records, figures
 
@@ -106,8 +141,17 @@ def dicts(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
     for position, record in enumerate(records):
         record["a"], record["b"] = records[position - 1], records[-position]
 
+    def put() -> None:
+        for number, record in enumerate(records):
+            record["id"] = number
+
     def figures() -> dict[str, float]:
-        return {"column ns": seconds(lambda: sum(r["id"] for r in records)) / count * 1e9}
+        return column_figures(
+            count,
+            lambda: [record["id"] for record in records],
+            put,
+            lambda: sum(record["id"] for record in records),
+        )
 
     return records, figures
 
@@ -115,13 +159,16 @@ def dicts(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
 def array(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
     """One structured array; references are row numbers. Rows can't come and go one by one."""
     records = np.zeros(count, [("id", np.int64), ("a", np.uint32), ("b", np.uint32)])
-    numbers = np.arange(count)
-    records["id"] = numbers
-    records["a"], records["b"] = numbers - 1, -numbers
-    total = records["id"].sum
+    records["id"] = np.arange(count)
+    records["a"], records["b"] = np.arange(count) - 1, -np.arange(count)
 
     def figures() -> dict[str, float]:
-        return {"column ns": seconds(total) / count * 1e9}
+        numbers = np.arange(count)
+
+        def put() -> None:
+            records["id"] = numbers
+
+        return column_figures(count, records["id"].copy, put, records["id"].sum)
 
     return records, figures
 
@@ -137,8 +184,14 @@ def heap(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
     home.collect()  # what linking them took goes back
 
     def figures() -> dict[str, float]:
-        column = seconds(lambda: int(records.id.sum())) / count * 1e9
-        return access_figures(records[5], records[6]) | {"column ns": column}
+        numbers = np.arange(count)
+
+        def put() -> None:
+            records.id = numbers
+
+        return access_figures(records[5], records[6]) | column_figures(
+            count, lambda: records.id, put, lambda: int(records.id.sum())
+        )
 
     return (home, records), figures
 

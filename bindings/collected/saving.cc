@@ -59,9 +59,12 @@ PyObject* save_heap(HeapState& heap, ModuleState& state, PyObject* arguments) {
   auto* const ranges =
       static_cast<RootRange*>(PyMem_Calloc(static_cast<size_t>(count) + 1, sizeof(RootRange)));
   if (ranges == nullptr) return PyErr_NoMemory();
-  bool good = true;
+  PyObject* const held = PyList_New(count);  // what the ranges lie in
+  bool good = held != nullptr;
   for (Py_ssize_t i = 0; good && i < count; ++i) {
-    good = root_range(heap, state, PyList_GET_ITEM(given, i), ranges + i);
+    PyObject* const item = with_slots(state, PyList_GET_ITEM(given, i));
+    good = item != nullptr && root_range(heap, state, item, ranges + i);
+    PyList_SET_ITEM(held, i, item);
   }
   if (good) {
     const tri::collected::SavedText text = {
@@ -74,6 +77,7 @@ PyObject* save_heap(HeapState& heap, ModuleState& state, PyObject* arguments) {
     Py_BEGIN_ALLOW_THREADS result = heap.heap->save(file, text);
     Py_END_ALLOW_THREADS good = result.ok() || raise_file_fault(state, result);
   }
+  Py_XDECREF(held);
   PyMem_Free(ranges);
   if (!good) return nullptr;
   Py_RETURN_NONE;

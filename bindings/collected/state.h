@@ -221,6 +221,8 @@ PyObject* contain(PyObject* type, PyObject* arguments);
 PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);
 // A batch of as many None, and where its references are.
 PyObject* make_empty_batch(HeapState& heap, PyTypeObject* record_class, Py_ssize_t count);
+// `object` itself, or, when it is a batch whose references are not written out, one where they are.
+PyObject* with_slots(const ModuleState& state, PyObject* object);
 Reference* slots_of_batch(PyObject* batch);
 Py_ssize_t count_of_batch(PyObject* batch);
 const HeapState* heap_of_batch(PyObject* batch);

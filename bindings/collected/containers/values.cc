@@ -131,8 +131,9 @@ bool ValueColumn::parse_batch(const RecordInfo& info, PyObject* values, Py_ssize
   }
   PyObject* const target = resolve_target(info, info.container->field);
   if (target == nullptr) return false;
-  slots_ = slots_of_batch(values);
-  items_ = Py_NewRef(values);
+  items_ = with_slots(*info.state, values);
+  if (items_ == nullptr) return false;
+  slots_ = slots_of_batch(items_);
   form_ = Form::kBatch;
   int last = -1;  // the kind that was looked at last, and is good
   for (Py_ssize_t i = 0; i < count; ++i) {

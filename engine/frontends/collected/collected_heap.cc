@@ -397,6 +397,26 @@ void CollectedHeap::remember(const Reference* slot) {
   space_.links.store(page, kRemembered);
 }
 
+// --- roots ----------------------------------------------------------------------------------
+
+RootArray* CollectedHeap::append_root_run(Access& access, RootArray* array, Reference first,
+                                          uint32_t records) {
+  const size_t before = array->count.load(std::memory_order_relaxed);
+  if (!array->runs.append(before, first, records)) {
+    // A marker that misses the new array finds in the old one what was there when it began; what
+    // has come since is black.
+    RootArray* const wider = roots_.add_runs(2 * array->runs.capacity(), array->runs.step());
+    if (wider == nullptr) return nullptr;
+    wider->runs.copy_from(array->runs);
+    wider->runs.append(before, first, records);
+    remove_root_array(access, array);
+    array = wider;
+  }
+  // Pairs with the acquire of whoever looks at all roots: runs first, then how many records.
+  array->count.store(before + records, std::memory_order_release);
+  return array;
+}
+
 // --- by hand --------------------------------------------------------------------------------
 
 SpanSource& CollectedHeap::source_of(const Span* span) {

@@ -163,6 +163,11 @@ class CollectedHeap {
     roots_.remove(*access.processor_, root);
   }
   RootArray* add_root_array(Access&, size_t count) { return roots_.add_array(count); }
+  // An array of runs of records that are `step` granules apart; empty. It takes records while it is
+  // its maker's alone, and may move: append returns where it is, or nullptr when there is no memory
+  // and it stays as it was.
+  RootArray* add_root_runs(Access&, uint32_t step) { return roots_.add_runs(kFirstRootRuns, step); }
+  RootArray* append_root_run(Access& access, RootArray* array, Reference first, uint32_t records);
   RootArray* add_root_stack(Access&, size_t capacity) { return roots_.add_stack(capacity); }
   void remove_root_array(Access&, RootArray* array) { roots_.remove_array(array); }
   void set_root(Access& access, Reference* slot, Reference value) {

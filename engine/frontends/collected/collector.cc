@@ -192,12 +192,12 @@ void CollectedHeap::mark_roots() {
   for (RootArray* array = roots_.first_array(); array != nullptr;
        array = roots_.next_array(array)) {
     if (array->is_stack) continue;  // in the stop
-    const size_t count = array->count.load(std::memory_order_relaxed);
-    for (size_t i = 0; i < count;) {
+    // Pairs with the release in append_root_run().
+    const size_t count = array->count.load(std::memory_order_acquire);
+    for (size_t i = 0; i < count; i += kTurnRoots) {
       const Guard guard(marker_.lock());
-      for (const size_t end = std::min<size_t>(count, i + kTurnRoots); i < end; ++i) {
-        if (const Reference reference = load_reference(array->slots + i)) marker_.mark(reference);
-      }
+      array->for_each(i, std::min<size_t>(count, i + kTurnRoots),
+                      [&](Reference reference, size_t) { marker_.mark(reference); });
     }
   }
 }

@@ -111,6 +111,16 @@ RootArray* Roots::add_stack(size_t capacity) {
   return array;
 }
 
+RootArray* Roots::add_runs(size_t capacity, uint32_t step) {
+  RootArray* array = make_array(capacity * (sizeof(RootRun) / sizeof(Reference)));
+  if (array == nullptr) return nullptr;
+  array->runs.start(reinterpret_cast<RootRun*>(array->slots), capacity, step);
+  array->slots = nullptr;
+  const Guard guard(lock_);
+  arrays_.push_front(array);
+  return array;
+}
+
 RootArray* Roots::add_saved() {
   const Guard guard(lock_);
   RootArray* array = array_cells_.create(space_->arena);

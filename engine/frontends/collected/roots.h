@@ -1,5 +1,5 @@
 // What the collector starts from: single slots, one for each handle of the program, and arrays of
-// references that are one root each.
+// references that are one root each, written out or as runs of neighbours (root_runs.h).
 //
 // A slot holds a reference or kNone. Slots are found by number; free numbers wait in blocks, one
 // with each processor and the rest in a list here. Arrays lie in spans of their own.
@@ -16,6 +16,7 @@
 
 #include "engine/base/list.h"
 #include "engine/frontends/collected/processor.h"
+#include "engine/frontends/collected/root_runs.h"
 #include "engine/frontends/collected/space.h"
 #include "engine/metadata/fixed_allocator.h"
 #include "engine/platform/lock.h"
@@ -24,6 +25,9 @@ namespace tri::collected {
 
 using RootId = uint32_t;
 inline constexpr RootId kNoRoot = UINT32_MAX;
+
+// An array of runs begins with as many as its first page has room for.
+inline constexpr size_t kFirstRootRuns = kPageBytes / sizeof(RootRun);
 
 struct RootArray {
   RootArray* next = nullptr;
@@ -36,6 +40,22 @@ struct RootArray {
   bool is_stack = false;
   bool is_of_walk = false;  // what a walk has reached: it keeps records, but is nobody's root
   bool dropped = false;     // while marking, or held: freed at its end
+  RootRuns runs;            // when in use, there are no slots
+
+  // Calls `visit(reference, position)` for what is at `begin` to `end`, positions below the count,
+  // but kNone.
+  template <typename Visitor>
+  void for_each(size_t begin, size_t end, Visitor visit) const {
+    if (!runs.in_use()) {
+      for (size_t i = begin; i < end; ++i) {
+        if (const Reference reference = load_reference(slots + i)) visit(reference, i);
+      }
+      return;
+    }
+    runs.for_each_stretch(begin, end, [&](Reference first, size_t records, size_t position) {
+      for (size_t i = 0; i < records; ++i, first += runs.step()) visit(first, position + i);
+    });
+  }
 };
 
 class Roots {
@@ -52,6 +72,8 @@ class Roots {
   RootArray* add_array(size_t count);
   // The same with nothing in use yet, for references that come and go in last-in-first-out order.
   RootArray* add_stack(size_t capacity);
+  // Nothing yet, with room for as many runs of records that are `step` granules apart.
+  RootArray* add_runs(size_t capacity, uint32_t step);
   // An array whose slots lie in a saved heap, where they hold nothing that could be collected.
   RootArray* add_saved();
   void remove_array(RootArray* array);
@@ -68,18 +90,16 @@ class Roots {
   // Who looks at arrays beside the program holds them: one that is removed is only dropped.
   void hold_arrays();
   void let_go_of_arrays();
-  // Calls `visit(slot)` for every slot that holds a root. The world is stopped.
+  // Calls `visit(reference)` for every root. The world is stopped.
   template <typename Visitor>
-  void for_each_slot(Visitor visit) {
+  void for_each_root(Visitor visit) {
     const uint32_t slots = slot_count();
     for (uint32_t i = 0; i < slots; ++i) {
-      if (*slot(i) != kNone) visit(slot(i));
+      if (*slot(i) != kNone) visit(*slot(i));
     }
     for (RootArray* array = first_array(); array != nullptr; array = next_array(array)) {
-      const size_t count = array->count.load(std::memory_order_relaxed);
-      for (size_t i = 0; i < count; ++i) {
-        if (array->slots[i] != kNone) visit(array->slots + i);
-      }
+      array->for_each(0, array->count.load(std::memory_order_relaxed),
+                      [&](Reference reference, size_t) { visit(reference); });
     }
   }
 

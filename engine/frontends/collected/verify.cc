@@ -73,7 +73,7 @@ void CollectedHeap::verify() {
     TRI_CHECK_EQ(pages, sources_[id].page_count());
     in_spans += pages;
   }
-  roots_.for_each_slot([&](const Reference* slot) { check_target(*slot); });
+  roots_.for_each_root(check_target);
   weak_.verify();
   weak_.for_each_record([&](Reference record) { TRI_CHECK(space_.live.test(record)); });
   const size_t words = size_t{space_.arena.committed_pages()} * kBitmapWordsPerPage;

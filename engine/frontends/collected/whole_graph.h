@@ -5,6 +5,8 @@
 // programs have, change without a barrier and are not looked at; nor is what walks keep.
 #pragma once
 
+#include <algorithm>
+
 #include "engine/frontends/collected/chunked_list.h"
 #include "engine/frontends/collected/traversal.h"
 
@@ -37,11 +39,12 @@ bool for_each_root(Access& access, const Reference* except, Visitor visit) {
   }
   for (; going && array != nullptr; array = roots.next_array(array)) {
     if (array->is_stack || array->is_of_walk || array->dropped) continue;
-    const uint64_t count = array->count.load(std::memory_order_relaxed);
-    for (uint64_t i = 0; going && i < count; ++i) {
-      if (i % kPollRoots == 0) heap.poll(access);
-      const Reference reference = load_reference(array->slots + i);
-      if (reference != kNone) going = visit(reference, RootPlace{RootPlace::kArray, i, count});
+    const uint64_t count = array->count.load(std::memory_order_acquire);
+    for (uint64_t i = 0; going && i < count; i += kPollRoots) {
+      heap.poll(access);
+      array->for_each(i, std::min(count, i + kPollRoots), [&](Reference reference, uint64_t at) {
+        going = going && visit(reference, RootPlace{RootPlace::kArray, at, count});
+      });
     }
   }
   roots.let_go_of_arrays();

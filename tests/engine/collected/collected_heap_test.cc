@@ -138,6 +138,35 @@ CASE(AnArrayOfRootsIsOneRoot) {
   CHECK_EQ(f.live_records(), 0u);
 }
 
+CASE(RunsOfRootsHoldTheirRecordsAndGrow) {
+  constexpr int64_t kRuns = 3 * collected::kFirstRootRuns;
+  SmallCollected f;
+  f.heap->set_collect_always(true);
+  {
+    Access access(*f.heap);
+    const uint32_t step = f.heap->source(f.node->source).slot_granules();
+    RootArray* array = f.heap->add_root_runs(access, step);
+    for (int64_t i = 0; i < kRuns; ++i) {
+      const Reference record = f.make(access, 2 * i);
+      array = f.heap->append_root_run(access, array, record, 1);
+      CHECK(array != nullptr);
+      f.make(access, 2 * i + 1);  // a hole
+    }
+    f.heap->collect(access);
+    CHECK_EQ(array->runs.run_count(), static_cast<size_t>(kRuns));
+    int64_t next = 0;
+    array->for_each(0, kRuns, [&](Reference record, size_t position) {
+      CHECK_EQ(position, static_cast<size_t>(next));
+      CHECK_EQ(f.at(record).value, 2 * next++);
+    });
+    CHECK_EQ(next, kRuns);
+    f.heap->remove_root_array(access, array);
+  }
+  f.heap->verify();
+  f.heap->collect();
+  CHECK_EQ(f.live_records(), 0u);
+}
+
 CASE(AStackOfRootsHoldsWhatIsOnIt) {
   SmallCollected f;
   f.heap->set_collect_always(true);

@@ -84,6 +84,43 @@ CASE(NothingReachableIsLostWhileThreadsMoveItAbout) {
   CHECK_EQ(f.live_records(), 0u);
 }
 
+CASE(RunsGrowAndMoveWhileOthersMark) {
+  constexpr int64_t kRuns = 2 * collected::kFirstRootRuns + 100;
+  SmallCollected f(shared_heap());
+  std::atomic<bool> done{false};
+  std::thread collector([&] {
+    while (!done.load()) f.heap->collect();
+  });
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 5; ++round) {
+        Access access(*f.heap);
+        const uint32_t step = f.heap->source(f.node->source).slot_granules();
+        collected::RootArray* array = f.heap->add_root_runs(access, step);
+        for (int64_t k = 0; k < kRuns; ++k) {
+          const Reference record = f.make(access, k);
+          array = f.heap->append_root_run(access, array, record, 1);
+          CHECK(array != nullptr);
+          f.make(access, -1);
+          f.heap->poll(access);
+        }
+        array->for_each(0, kRuns, [&](Reference record, size_t position) {
+          CHECK(f.heap->is_live(record));
+          CHECK_EQ(f.at(record).value, static_cast<int64_t>(position));
+        });
+        f.heap->remove_root_array(access, array);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  done = true;
+  collector.join();
+  f.heap->collect();
+  f.heap->verify();
+  CHECK_EQ(f.live_records(), 0u);
+}
+
 CASE(ManyThreadsShareFewProcessors) {
   SmallCollected f(shared_heap());
   std::vector<std::thread> threads;
