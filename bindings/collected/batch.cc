@@ -206,7 +206,7 @@ RootArray* make_runs(const RecordInfo& info, Py_ssize_t count) {
   CollectedHeap& heap = *info.heap->heap;
   const uint32_t step = info.type_slot();
   Access access(heap);
-  RootArray* array = heap.add_root_runs(access, step);
+  RootArray* array = heap.with_room(access, [&] { return heap.add_root_runs(access, step); });
   for (Py_ssize_t made = 0; array != nullptr && made < count;) {
     Reference first = kNone;
     const auto wanted = static_cast<uint32_t>(std::min<Py_ssize_t>(count - made, 1 << 20));
@@ -228,7 +228,8 @@ PyObject* new_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count) {
   BatchObject* const batch = batch_of(self);
   {
     Access access(*heap.heap);
-    batch->array = heap.heap->add_root_array(access, static_cast<size_t>(count));
+    batch->array = heap.heap->with_room(
+        access, [&] { return heap.heap->add_root_array(access, static_cast<size_t>(count)); });
   }
   if (batch->array == nullptr) {
     Py_DECREF(self);

@@ -163,6 +163,15 @@ class CollectedHeap {
     roots_.remove(*access.processor_, root);
   }
   RootArray* add_root_array(Access&, size_t count) { return roots_.add_array(count); }
+  // What `add()`, one of these, returns, tried again while collecting makes room: for a caller that
+  // knows of no record that is not a root.
+  template <typename Add>
+  RootArray* with_room(Access& access, Add add) {
+    for (;;) {
+      RootArray* const array = add();
+      if (array != nullptr || !make_room(access)) return array;
+    }
+  }
   // An array of runs of records that are `step` granules apart; empty. It takes records while it is
   // its maker's alone, and may move: append returns where it is, or nullptr when there is no memory
   // and it stays as it was.
