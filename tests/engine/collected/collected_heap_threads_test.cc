@@ -215,5 +215,46 @@ CASE(AForkInTheMiddleOfACycleLeavesBothHeapsWhole) {
   CHECK_EQ(f.live_records(), 100001u);
 }
 
+// A thread that assists holds the marker's lock and no processor, so a fork does not wait for it.
+CASE(AForkWhileThreadsAssistLeavesAChildThatCanCollect) {
+  HeapOptions options = shared_heap();
+  options.gc_percent = 10;
+  SmallCollected f(options);
+  std::atomic<bool> done{false};
+  {
+    Access access(*f.heap);
+    const RootId root = f.heap->add_root(access, f.make(access));
+    Reference at = *f.heap->roots().slot(root);
+    for (int i = 0; i < 50000; ++i) {
+      const Reference next = f.make(access, i);
+      f.heap->store(access, &f.at(at).left, next);
+      at = next;
+    }
+  }
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      while (!done.load()) {
+        Access access(*f.heap);
+        for (int j = 0; j < 1000; ++j) f.make(access);
+      }
+    });
+  }
+  for (int i = 0; i < 200; ++i) {
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+      alarm(20);  // instead of waiting for ever
+      f.heap->collect();
+      _exit(0);
+    }
+    int status = 0;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+  }
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
 }  // namespace
 }  // namespace tri::testing
