@@ -17,6 +17,7 @@ const (
 	trees       = 1000
 	keptOf      = 10
 	idle        = 10 * time.Second
+	garbage     = 32
 )
 
 type record struct {
@@ -133,6 +134,8 @@ func pauseQuantile(pauses *metrics.Float64Histogram, share float64) float64 {
 	return 0
 }
 
+var last *record // which makes it escape
+
 func pauses(count int, seconds float64) {
 	all := makeRecords(count)
 	linkTree(all)
@@ -140,6 +143,9 @@ func pauses(count int, seconds float64) {
 	began := time.Now()
 	for before := time.Duration(0); before.Seconds() < seconds; steps++ {
 		i := nextRandom() % uint64(count)
+		for i := 0; i < garbage; i++ {
+			last = &record{}
+		}
 		fresh := &record{a: all[i].a, b: all[i].b}
 		all[(i-1)/2%uint64(count)].a = fresh
 		all[i] = fresh
@@ -159,8 +165,6 @@ func pauses(count int, seconds float64) {
 		float64(longest.Nanoseconds())/1e3, float64(took.Nanoseconds())/float64(steps))
 	runtime.KeepAlive(all)
 }
-
-var last *record
 
 func allocate(count int) {
 	used, began := cpu(), time.Now()

@@ -9,7 +9,7 @@
 
 #include "trimalloc/heap.h"
 
-enum { kCollections = 5, kTrees = 1000, kKeptOf = 10, kIdleSeconds = 10, kWarmUp = 3 };
+enum { kCollections = 5, kTrees = 1000, kKeptOf = 10, kIdleSeconds = 10, kGarbage = 32 };
 static const double kNsPerSecond = 1e9;
 
 struct record {
@@ -153,6 +153,7 @@ static void pauses(uint32_t count, double seconds) {
   const uint64_t end = began + (uint64_t)(seconds * kNsPerSecond);
   for (uint64_t before = began; before < end; ++steps) {
     const uint64_t i = next_random() % count;
+    for (int garbage = 0; garbage < kGarbage; ++garbage) trimalloc_new(&inside, type);
     const trimalloc_ref fresh = trimalloc_new(&inside, type);
     if (fresh == 0) abort();
     trimalloc_store(&inside, &at(fresh)->a, at(all[i])->a);
@@ -165,8 +166,10 @@ static void pauses(uint32_t count, double seconds) {
   }
   const trimalloc_heap_stats after = stats();
   printf(
-      "{\"collections\": %llu, \"max_us\": %.3f, \"longest_step_us\": %.3f, \"step_ns\": %.3f}\n",
-      (unsigned long long)after.cycles, (double)after.longest_stop_ns / 1e3, (double)longest / 1e3,
+      "{\"collections\": %llu, \"p50_us\": %.3f, \"p99_us\": %.3f, \"max_us\": %.3f, "
+      "\"longest_step_us\": %.3f, \"step_ns\": %.3f}\n",
+      (unsigned long long)after.cycles, (double)after.median_stop_ns / 1e3,
+      (double)after.p99_stop_ns / 1e3, (double)after.longest_stop_ns / 1e3, (double)longest / 1e3,
       (double)(wall_ns() - began) / (double)steps);
 }
 

@@ -18,6 +18,7 @@ from bench.python.harness import status_kib
 TREES = 1000
 KEPT_OF = 10
 IDLE_SECONDS = 10
+GARBAGE = 32
 OBJECT_HEADER = 16  # of gc, which getsizeof leaves out
 
 
@@ -70,6 +71,8 @@ def pauses(count: int, seconds: float) -> dict[str, float]:
     before = first
     while before - first < seconds:
         number = random.randrange(count)
+        for _ in range(GARBAGE):
+            Record(number)
         fresh = Record(number)
         fresh.a, fresh.b = every[number].a, every[number].b
         every[(number - 1) // 2].a = every[number] = fresh

@@ -33,8 +33,6 @@ constexpr uint32_t kTurnRoots = 4096;
 constexpr uint32_t kFinalPages = 32;
 // Spans swept under one hold of a source's lock.
 constexpr unsigned kSweepStep = 16;
-// While one waits for a processor: a call of the program is short, unless its thread was preempted.
-constexpr int kStopSpins = 200;
 // A cycle whose predecessor marked for no longer than this is made by the thread whose allocation
 // begins it: a thread of its own takes about as long to start.
 constexpr uint64_t kInPlaceNs = 100000;
@@ -52,25 +50,7 @@ constexpr size_t kStackBytes = 128 * tunable::kKiB;
 
 }  // namespace
 
-// --- stopping -------------------------------------------------------------------------------
-
-void CollectedHeap::stop_world() {
-  stopping_.store(1, std::memory_order_release);
-  for (uint32_t i = 0; i < processor_count_; ++i) {
-    uint32_t idle = 0;
-    for (int spin = 0; !processors_[i].taken.compare_exchange_weak(
-             idle, 1, std::memory_order_acquire, std::memory_order_relaxed);
-         ++spin, idle = 0) {
-      spin < kStopSpins ? platform::relax_cpu() : platform::yield();
-    }
-  }
-}
-
-void CollectedHeap::start_world() {
-  for (uint32_t i = 0; i < processor_count_; ++i) leave(&processors_[i]);
-  stopping_.store(0, std::memory_order_release);
-  platform::futex_wake(&stopping_, INT32_MAX);
-}
+// --- stops ----------------------------------------------------------------------------------
 
 // The world is stopped. No processor keeps a run, and counts are exact.
 void CollectedHeap::flush_processors() {
@@ -89,13 +69,6 @@ void CollectedHeap::flush_processors() {
       run = Run{};
     }
   }
-}
-
-uint64_t CollectedHeap::note_stop(uint64_t began_ns) {
-  const uint64_t ns = now_ns() - began_ns;
-  counters_.longest_stop_ns = std::max(counters_.longest_stop_ns, ns);
-  counters_.total_stop_ns += ns;
-  return ns;
 }
 
 // --- the cycle ------------------------------------------------------------------------------
@@ -153,10 +126,12 @@ bool CollectedHeap::run_cycle_locked(bool forced) {
 }
 
 void CollectedHeap::begin_marking() {
-  const uint64_t began = now_ns();
-  stop_world();
-  // Here and below: not before the stop, because who holds a processor may wait for the marker.
-  marker_.lock().acquire();
+  counters_.first_stop_ns = run_stopped(&CollectedHeap::begin_marking_stopped);
+  counters_.stops.note(counters_.first_stop_ns);
+  announce_phase();
+}
+
+void CollectedHeap::begin_marking_stopped() {
   flush_processors();
   marker_.reset_counters();
   marker_.set_check_live(references_may_dangle());
@@ -169,10 +144,6 @@ void CollectedHeap::begin_marking() {
       if (array->slots[i] != kNone) marker_.mark(array->slots[i]);
     }
   }
-  marker_.lock().release();
-  start_world();
-  counters_.first_stop_ns = note_stop(began);
-  announce_phase();
 }
 
 // For those who wait at the goal.
@@ -276,18 +247,17 @@ bool CollectedHeap::try_finish_marking() {
     apply_black_blocks();
   }
   weak_.find_suspects();
-  const uint64_t began = now_ns();
-  stop_world();
-  marker_.lock().acquire();
+  counters_.second_stop_ns = run_stopped(&CollectedHeap::try_finish_stopped);
+  counters_.stops.note(counters_.second_stop_ns);
+  if (is_marking()) return false;
+  announce_phase();
+  return true;
+}
+
+void CollectedHeap::try_finish_stopped() {
   for (uint32_t i = 0; i < processor_count_; ++i) take_shaded(processors_[i]);
   mark_shaded_blocks();
-  const bool finished = !marker_.drain(kFinalPages);
-  if (finished) finish_marking_stopped();
-  marker_.lock().release();
-  start_world();
-  counters_.second_stop_ns = note_stop(began);
-  if (finished) announce_phase();
-  return finished;
+  if (!marker_.drain(kFinalPages)) finish_marking_stopped();
 }
 
 void CollectedHeap::finish_marking_stopped() {
