@@ -397,7 +397,8 @@ class CollectedHeap {
   void abandon_marking();
   void sweep_all();
   void release_mark_bits();
-  void set_pace(uint64_t allocated_while_marking);
+  void set_pace(uint64_t runway);
+  uint64_t runway(uint64_t allocated_last, uint64_t marked_ns) const;
   void release_free_pages(uint64_t keep_bytes);
   uint64_t room_to_grow() const;
   void assist();
@@ -445,6 +446,10 @@ class CollectedHeap {
   platform::Lock types_lock_{platform::Rank::kRegistry};
 
   std::atomic<uint64_t> last_mark_ns_{0};
+  uint64_t last_marked_ns_ = 0;  // when the last cycle's marking ended; under the cycle lock
+  // When the trigger was last reached, and allocated_bytes_ then. Written by who starts a cycle.
+  std::atomic<uint64_t> triggered_ns_{0};
+  std::atomic<uint64_t> triggered_at_{0};
   std::atomic<uint64_t> live_bytes_{0};
   std::atomic<uint64_t> allocated_bytes_{0};
   std::atomic<uint64_t> allocated_at_cycle_{0};

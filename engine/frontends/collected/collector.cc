@@ -92,6 +92,7 @@ bool CollectedHeap::run_cycle_locked(bool forced) {
   const uint64_t heap_before = heap_bytes();
   const uint64_t allocated_before = allocated_bytes();
   trace_.begin_cycle(heap_before, pacer_.goal());
+  const uint64_t allocated_last = allocated_at_cycle_.load(std::memory_order_relaxed);
   const uint64_t began = now_ns();
   begin_marking();
   const uint64_t allocated = allocated_bytes();
@@ -116,7 +117,9 @@ bool CollectedHeap::run_cycle_locked(bool forced) {
   release_mark_bits();
   counters_.sweep_ns = now_ns() - marked;
   ++counters_.cycles;
-  set_pace(allocated_at_cycle_.load(std::memory_order_relaxed) - allocated);
+  const uint64_t while_marking = allocated_at_cycle_.load(std::memory_order_relaxed) - allocated;
+  set_pace(forced ? while_marking : std::max(while_marking, runway(allocated_last, marked)));
+  last_marked_ns_ = marked;
   if (!forced) limiter_.note_cycle(now_ns(), now_ns() - began);
   trace_.end_cycle(counters_, live_bytes_.load(std::memory_order_relaxed), processor_count_,
                    forced);
@@ -352,12 +355,23 @@ uint64_t CollectedHeap::room_to_grow() const {
   return room + room / kRoomShare;
 }
 
-void CollectedHeap::set_pace(uint64_t allocated_while_marking) {
+// How much the program would have allocated from the trigger to the end of marking, had it gone on
+// as before. What it did allocate says little: it may have waited at the goal.
+uint64_t CollectedHeap::runway(uint64_t allocated_last, uint64_t marked_ns) const {
+  const uint64_t triggered_ns = triggered_ns_.load(std::memory_order_relaxed);
+  const uint64_t triggered_at = triggered_at_.load(std::memory_order_relaxed);
+  if (triggered_ns <= last_marked_ns_ || triggered_ns >= marked_ns) return 0;
+  if (triggered_at <= allocated_last) return 0;
+  return Pacer::runway(triggered_at - allocated_last, triggered_ns - last_marked_ns_,
+                       marked_ns - triggered_ns);
+}
+
+void CollectedHeap::set_pace(uint64_t runway) {
   uint64_t granules = 0;
   const uint32_t sources = source_count();
   for (uint32_t id = 0; id < sources; ++id) granules += sources_[id].swept_granules();
   live_bytes_.store(granules * kGranuleBytes, std::memory_order_relaxed);
-  pacer_.note_cycle(granules * kGranuleBytes, allocated_while_marking);
+  pacer_.note_cycle(granules * kGranuleBytes, runway);
 }
 
 bool CollectedHeap::freeze() {
@@ -400,6 +414,8 @@ void CollectedHeap::assist() {
 void CollectedHeap::start_cycle(Access& access) {
   bool idle = false;
   if (!started_cycle_.compare_exchange_strong(idle, true)) return;
+  triggered_ns_.store(now_ns(), std::memory_order_relaxed);
+  triggered_at_.store(allocated_bytes(), std::memory_order_relaxed);
   if (last_mark_ns_.load(std::memory_order_relaxed) > kInPlaceNs) {
     start_cycle_thread();
     return;

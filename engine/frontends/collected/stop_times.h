@@ -26,7 +26,7 @@ class StopTimes {
   uint64_t percentile_ns(uint32_t percent) const {
     const uint64_t wanted = (stops_ * percent + 99) / 100;
     uint64_t passed = 0;
-    for (uint32_t bucket = 0; bucket < kBuckets; ++bucket) {
+    for (uint32_t bucket = 0; bucket < kBuckets - 1; ++bucket) {
       passed += counts_[bucket];
       if (passed >= wanted) return std::min(end_of(bucket), longest_ns_);
     }
