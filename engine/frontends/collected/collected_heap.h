@@ -371,6 +371,7 @@ class CollectedHeap {
 
   // stopping.cc
   using StopWork = void (CollectedHeap::*)();
+  enum Stopping : uint32_t { kWaitForTheStop = 1, kHelpToStop = 2 };
   enum StopState : uint32_t { kStopIdle, kStopWanted, kStopTaken };
   void stop_world();
   void start_world();
@@ -423,7 +424,7 @@ class CollectedHeap {
   const platform::Os* os_ = nullptr;
   HeapOptions options_;
 
-  // The futex of those who wait while the world is stopped.
+  // Not 0: a Stopping. The futex of those who wait while the world is stopped.
   std::atomic<uint32_t> stopping_{0};
   // What the collector wants done while the world is stopped; nullptr when it has been. It and what
   // follows are those of whom the state says.
@@ -431,8 +432,11 @@ class CollectedHeap {
   StopWork stop_work_ = nullptr;
   bool stop_waits_for_marker_ = false;
   uint64_t stop_ns_ = 0;
-  // When the first call began to wait; 0: none does. Anybody sets it, the collector clears it.
+  // When the first call began to wait; 0: none does. And whether one has gone on. Anybody sets
+  // them, the collector clears them.
   std::atomic<uint64_t> waited_since_{0};
+  std::atomic<bool> waited_in_vain_{false};
+  std::atomic<uint64_t> patient_from_ns_{0};  // nobody waits for a stop before
   // The futex of those who wait at the goal: one more when marking begins or ends.
   std::atomic<uint32_t> phase_{0};
   // Number of the last collection that has finished marking. Changes while the world is stopped.

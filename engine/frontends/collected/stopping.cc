@@ -3,12 +3,16 @@
 //   collector                                a thread inside
 //     puts down what is to be done             ... poll: stopping! gives its processor back
 //     nobody inside? does it                   can take all of them? does it, and goes on
-//     else waits, others first                 else waits until the world goes on
+//     else waits, others first                 else waits a moment for the others, and goes on
 //
 // The collector's two stops are done by whoever can, which is the last thread to give its processor
 // back. On a busy machine the collector may get a CPU milliseconds after that moment, and the
 // thread that it would wake up milliseconds after that; the thread that gave its processor back is
 // running. So a lone thread is not stopped at all: it does a few microseconds of work.
+//
+// Nobody waits for long for a thread that was preempted while it was inside: those that run arrive
+// within microseconds of each other. Who has waited in vain takes a processor again, and looks
+// again at each poll. Only when the collector has tried for too long does it insist.
 //
 // `stop_state_` is who owns `stop_work_`, all processors but those inside, and what a cycle owns:
 //   kStopIdle    the collector
@@ -18,6 +22,8 @@
 // The collector waits for kStopIdle, and holds the cycle lock all the while; so no fork, and no
 // other stop, comes between. Who is to do the work holds no processor and no lock but a
 // container's.
+#include <algorithm>
+
 #include "engine/frontends/collected/collected_heap.h"
 #include "engine/platform/cpu.h"
 #include "engine/platform/thread.h"
@@ -30,9 +36,14 @@ namespace {
 
 // While one waits for a processor: a call of the program is short, unless its thread was preempted.
 constexpr int kStopSpins = 200;
-// Looks at a stop before a thread sleeps: some 50 us, what a stop takes. To be woken up takes as
-// long, and milliseconds on a busy machine.
-constexpr int kWorldSpins = 1000;
+// How long a thread waits for others to come, or looks at a stop before it sleeps: what a stop
+// takes. To be woken up takes as long, and milliseconds on a busy machine.
+constexpr uint64_t kMomentNs = 50000;
+// After a moment in vain nobody waits for so long: waiting takes a 20th of the time.
+constexpr uint64_t kPatienceNs = 20 * kMomentNs;
+// Then the collector insists. A thread that was preempted runs again after 3 to 12 ms on a machine
+// with two threads for each CPU; the cycle that waits began early enough for some of that.
+constexpr uint64_t kInsistNs = 50000000;
 // A stop that finds the marker in another thread's hands is tried again, rather than to have the
 // world wait for that thread, which may have been preempted; after so many times it waits.
 constexpr int kMarkerTries = 8;
@@ -43,7 +54,7 @@ constexpr int kMarkerTries = 8;
 // -----------------
 
 void CollectedHeap::stop_world() {
-  stopping_.store(1, std::memory_order_release);
+  stopping_.store(kWaitForTheStop, std::memory_order_release);
   for (uint32_t i = 0; i < processor_count_; ++i) {
     for (int spin = 0; !try_take(processors_[i]); ++spin) {
       spin < kStopSpins ? platform::relax_cpu() : platform::yield();
@@ -66,15 +77,21 @@ uint64_t CollectedHeap::run_stopped(StopWork work) {
     stop_work_ = work;
     stop_waits_for_marker_ = attempt == kMarkerTries;
     waited_since_.store(0, std::memory_order_relaxed);
+    waited_in_vain_.store(false, std::memory_order_relaxed);
     stop_state_.store(kStopWanted, std::memory_order_release);
-    stopping_.store(1, std::memory_order_release);
+    stopping_.store(kHelpToStop, std::memory_order_release);
     try_stop_work();
+    const uint64_t began = now_ns();
     for (int spin = 0; stop_state_.load(std::memory_order_acquire) != kStopIdle; ++spin) {
       if (spin < kStopSpins) {
         platform::relax_cpu();
-      } else {
-        platform::yield();
-        try_stop_work();  // who was inside may have gone for good
+        continue;
+      }
+      platform::yield();
+      try_stop_work();  // who was inside may have gone for good
+      if (now_ns() - began > kInsistNs) {
+        uint32_t helping = kHelpToStop;  // or the stop has been made
+        stopping_.compare_exchange_strong(helping, kWaitForTheStop);
       }
     }
     if (stop_work_ == nullptr) return stop_ns_;
@@ -105,6 +122,7 @@ void CollectedHeap::try_stop_work() {
   start_world();
   const uint64_t waited_since = waited_since_.load(std::memory_order_relaxed);
   stop_ns_ = now_ns() - (waited_since == 0 ? taken_ns : std::min(waited_since, taken_ns));
+  if (waited_in_vain_.load(std::memory_order_relaxed)) stop_ns_ = std::max(stop_ns_, kMomentNs);
   // Pairs with the acquire of the collector, which may go on.
   stop_state_.store(kStopIdle, std::memory_order_release);
 }
@@ -117,17 +135,30 @@ void CollectedHeap::do_stop_work() {
 
 // --- for everybody else ---------------------------------------------------------------------
 
-// Until the world goes on. The caller holds no processor.
+// Until the world goes on, or for a moment when it has not stopped. The caller holds no processor.
 void CollectedHeap::wait_for_world() {
+  const uint64_t began = now_ns();
+  if (stopping_.load(std::memory_order_acquire) == kHelpToStop &&
+      began < patient_from_ns_.load(std::memory_order_relaxed)) {
+    try_stop_work();
+    return;
+  }
   uint64_t nobody = 0;
-  waited_since_.compare_exchange_strong(nobody, now_ns(), std::memory_order_relaxed);
+  waited_since_.compare_exchange_strong(nobody, began, std::memory_order_relaxed);
   while (stopping_.load(std::memory_order_acquire) != 0) {
     try_stop_work();
-    for (int spin = 0; spin < kWorldSpins; ++spin) {
+    const uint64_t looked = now_ns();
+    for (uint64_t now = looked; now - looked < kMomentNs; now = now_ns()) {
       if (stopping_.load(std::memory_order_acquire) == 0) return;
       platform::relax_cpu();
     }
-    platform::futex_wait(&stopping_, 1);
+    if (stopping_.load(std::memory_order_acquire) == kHelpToStop) {
+      patient_from_ns_.store(now_ns() + kPatienceNs, std::memory_order_relaxed);
+      waited_in_vain_.store(true, std::memory_order_relaxed);
+      waited_since_.store(0, std::memory_order_relaxed);
+      return;
+    }
+    platform::futex_wait(&stopping_, kWaitForTheStop);
   }
 }
 
