@@ -7,8 +7,8 @@ Records {int64, two references}; rounds are interleaved, and the median of each 
     mark      a whole collection of a graph that stays: ns of processor time for each record. `tree`
               and `list` lie in memory as they are linked, `random` and `shuffled` (a list) do not
     pauses    a tree stays while records of it are replaced, and 32 others made for each: how long
-              the program stood, as each collector counts, and the longest step that the program took, which on a busy machine
-              is what its scheduler does
+              the program stood, as each collector counts, and the longest step that it took, which
+              on a busy machine is what its scheduler does
     allocate  records of 24 bytes with references (a heap's take 32), each dropped soon
     drop      a thousand trees, nine in ten of them dropped, one collection, 10 s later: resident
               memory for each byte of the records that stay, and for each byte of their spans
