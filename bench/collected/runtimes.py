@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,44 +37,83 @@ def build_with_malloc() -> Path:
 
 def found_runtimes() -> Iterator[Runtime | str]:
     """Those that this machine has; for others, a line that says what to do."""
-    yield _collected_heap()
-    yield _go()
+    for find in (_collected_heap, _go, _boehm):
+        try:
+            yield find()
+        except SkippedError as error:
+            yield str(error)
 
 
-def _collected_heap() -> Runtime | str:
+def _heap_library() -> Path:
     try:
         library = parse("trimalloc").library
     except UnknownAllocatorError as error:
-        return str(error)
+        raise SkippedError(str(error)) from None
     assert library is not None
     library = library.with_name(HEAP_LIBRARY)
     if not library.is_file():
-        return f"{library} is not built: make engine"
+        raise SkippedError(f"{library} is not built: make engine")
+    return library
+
+
+def build_with_heap(name: str, sources: Sequence[Path]) -> Path:
+    """The program `name` over the C interface of the collected heap."""
+    library = _heap_library()
+    flags = [f"-I{ROOT / 'include'}", str(library), f"-Wl,-rpath,{library.parent}"]
+    return compile_c(f"collected/{name}", sources, flags)
+
+
+def _collected_heap() -> Runtime:
+    described = Allocator(HEAP_LIBRARY, "trimalloc", _heap_library()).describe()
 
     def build() -> Path:
-        flags = [f"-I{ROOT / 'include'}", str(library), f"-Wl,-rpath,{library.parent}"]
-        return compile_c("collected/heap_trees", [DRIVER, SOURCES / "heap_trees.c"], flags)
+        return build_with_heap("heap_trees", [DRIVER, SOURCES / "heap_trees.c"])
 
-    described = Allocator(HEAP_LIBRARY, "trimalloc", library).describe()
     return Runtime("collected-heap", "trimalloc", description=described, build=build)
 
 
-def _go() -> Runtime | str:
+def _boehm() -> Runtime:
+    found = subprocess.run(
+        ["pkg-config", "--modversion", "bdw-gc"], capture_output=True, text=True, check=False
+    )
+    if found.returncode != 0:
+        raise SkippedError("Boehm's collector is missing: apt install libgc-dev pkg-config")
+
+    def build() -> Path:
+        sources = [DRIVER, SOURCES / "boehm_trees.c"]
+        return compile_c("collected/boehm_trees", sources, ["-lgc"])
+
+    described = f"Boehm's collector {found.stdout.strip()}"
+    return Runtime("boehm", "boehm", description=described, build=build)
+
+
+def _go() -> Runtime:
+    version = subprocess.run(
+        [_go_compiler(), "version"], capture_output=True, text=True, check=True
+    )
+    described = version.stdout.strip()
+
+    def build() -> Path:
+        return build_go("go_trees", SOURCES / "binary_trees.go")
+
+    return Runtime("go", "go", description=described, build=build)
+
+
+def _go_compiler() -> str:
     compiler = shutil.which("go")
     if compiler is None:
-        return "go is missing: apt install golang"
-    version = subprocess.run([compiler, "version"], capture_output=True, text=True, check=True)
-    return Runtime("go", "go", description=version.stdout.strip(), build=_build_go)
+        raise SkippedError("go is missing: apt install golang")
+    return compiler
 
 
-def _build_go() -> Path:
-    binary = BINARIES / "collected" / "go_trees"
-    source = SOURCES / "binary_trees.go"
+def build_go(name: str, source: Path) -> Path:
+    """The program `name` of one file in Go."""
+    binary = BINARIES / "collected" / name
     if binary.exists() and binary.stat().st_mtime > source.stat().st_mtime:
         return binary
     environment = os.environ | {"GO111MODULE": "off", "GOCACHE": str(BINARIES / "go-cache")}
     done = subprocess.run(
-        ["go", "build", "-o", str(binary), str(source)],
+        [_go_compiler(), "build", "-o", str(binary), str(source)],
         env=environment,
         capture_output=True,
         text=True,

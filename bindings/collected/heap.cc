@@ -346,7 +346,7 @@ PyObject* heap_counters(PyObject* self, PyObject*) {
   const auto bytes = [](uint64_t count) { return static_cast<unsigned long long>(count) << 13; };
   using number = unsigned long long;
   return Py_BuildValue(
-      "{sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sI}", "saved_bytes",
+      "{sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sI}", "saved_bytes",
       bytes(heap.saved().page_count()), "heap_bytes", static_cast<number>(heap.heap_bytes()),
       "goal_bytes", static_cast<number>(heap.pacer().goal()), "allocated_bytes",
       static_cast<number>(heap.allocated_bytes()), "span_bytes", bytes(pages.small_in_use),
@@ -356,8 +356,10 @@ PyObject* heap_counters(PyObject* self, PyObject*) {
       bytes(pages.peak_resident), "cycles", static_cast<number>(counters.cycles), "marked_records",
       static_cast<number>(counters.marked_records), "mark_ns",
       static_cast<number>(counters.mark_ns), "sweep_ns", static_cast<number>(counters.sweep_ns),
-      "longest_stop_ns", static_cast<number>(counters.longest_stop_ns), "total_stop_ns",
-      static_cast<number>(counters.total_stop_ns), "limit_bytes",
+      "longest_stop_ns", static_cast<number>(counters.stops.longest_ns()), "total_stop_ns",
+      static_cast<number>(counters.stops.total_ns()), "median_stop_ns",
+      static_cast<number>(counters.stops.percentile_ns(50)), "p99_stop_ns",
+      static_cast<number>(counters.stops.percentile_ns(99)), "limit_bytes",
       static_cast<number>(heap.space().page_heap.hard_limit()), "processors",
       heap.processor_count());
 }

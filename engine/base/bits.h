@@ -18,6 +18,15 @@ constexpr uint64_t low_bits(unsigned count) {
   return count >= 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
 }
 
+// std::popcount calls a function of the compiler's library where no instruction can be counted on.
+constexpr unsigned count_bits(uint64_t word) {
+  word -= word >> 1 & 0x5555555555555555u;
+  word = (word & 0x3333333333333333u) + (word >> 2 & 0x3333333333333333u);
+  word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+  return static_cast<unsigned>(word * 0x0101010101010101u >> 56);
+}
+static_assert(count_bits(0) == 0 && count_bits(~uint64_t{0}) == 64 && count_bits(0xf0f1) == 9);
+
 constexpr unsigned lowest_bit(uint64_t word) {
   return static_cast<unsigned>(std::countr_zero(word));
 }

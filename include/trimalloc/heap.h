@@ -87,6 +87,8 @@ typedef struct trimalloc_heap_stats {
   uint64_t sweep_ns;
   uint64_t longest_stop_ns;  /* how long calls had to wait for the collector: once at most, in all */
   uint64_t total_stop_ns;
+  uint64_t median_stop_ns;   /* of all so far, as is the next one; at most an eighth too long */
+  uint64_t p99_stop_ns;
 } trimalloc_heap_stats;
 
 /* A heap in an address range of its own; `options` may be NULL. NULL: ENOMEM, no address space;

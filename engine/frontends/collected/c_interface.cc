@@ -155,8 +155,10 @@ int trimalloc_heap_get_stats(trimalloc_heap* handle, trimalloc_heap_stats* stats
   stats->marked_records = counters.marked_records;
   stats->mark_ns = counters.mark_ns;
   stats->sweep_ns = counters.sweep_ns;
-  stats->longest_stop_ns = counters.longest_stop_ns;
-  stats->total_stop_ns = counters.total_stop_ns;
+  stats->longest_stop_ns = counters.stops.longest_ns();
+  stats->total_stop_ns = counters.stops.total_ns();
+  stats->median_stop_ns = counters.stops.percentile_ns(50);
+  stats->p99_stop_ns = counters.stops.percentile_ns(99);
   return 0;
 }
 

@@ -138,12 +138,7 @@ void CollectedHeap::set_limit(size_t bytes) {
 Processor* CollectedHeap::enter() {
   if (__builtin_expect(stopping_.load(std::memory_order_relaxed) == 0, 1)) {
     Processor& home = processors_[platform::thread_hash() % processor_count_];
-    uint32_t idle = 0;
-    // Pairs with the release in leave().
-    if (home.taken.compare_exchange_strong(idle, 1, std::memory_order_acquire,
-                                           std::memory_order_relaxed)) {
-      return &home;
-    }
+    if (try_take(home)) return &home;
   }
   return enter_slow();
 }
@@ -151,14 +146,10 @@ Processor* CollectedHeap::enter() {
 Processor* CollectedHeap::enter_slow() {
   const uint32_t first = platform::thread_hash() % processor_count_;
   for (int spin = 0;; ++spin) {
-    while (stopping_.load(std::memory_order_acquire) != 0) platform::futex_wait(&stopping_, 1);
+    if (stopping_.load(std::memory_order_acquire) != 0) wait_for_world();
     for (uint32_t i = 0; i < processor_count_; ++i) {
       Processor& processor = processors_[(first + i) % processor_count_];
-      uint32_t idle = 0;
-      if (processor.taken.compare_exchange_strong(idle, 1, std::memory_order_acquire,
-                                                  std::memory_order_relaxed)) {
-        return &processor;
-      }
+      if (try_take(processor)) return &processor;
     }
     spin < kEnterSpins ? platform::relax_cpu() : platform::yield();
   }

@@ -35,6 +35,7 @@
 #include "engine/frontends/collected/saved_part.h"
 #include "engine/frontends/collected/space.h"
 #include "engine/frontends/collected/span_source.h"
+#include "engine/frontends/collected/stop_times.h"
 #include "engine/frontends/collected/variable_classes.h"
 #include "engine/frontends/collected/weak_table.h"
 #include "engine/platform/lock.h"
@@ -83,8 +84,7 @@ struct CollectorCounters {
   uint64_t sweep_ns = 0;
   uint64_t first_stop_ns = 0;  // how long the world stood
   uint64_t second_stop_ns = 0;
-  uint64_t longest_stop_ns = 0;  // ever
-  uint64_t total_stop_ns = 0;
+  StopTimes stops;  // all of them
   uint64_t total_mark_ns = 0;
 };
 
@@ -342,6 +342,12 @@ class CollectedHeap {
   bool start(const platform::Os& os, const HeapOptions& options);
   Processor* enter();
   Processor* enter_slow();
+  // Pairs with the release in leave().
+  static bool try_take(Processor& processor) {
+    uint32_t idle = 0;
+    return processor.taken.compare_exchange_strong(idle, 1, std::memory_order_acquire,
+                                                   std::memory_order_relaxed);
+  }
   void leave(Processor* processor) { processor->taken.store(0, std::memory_order_release); }
   void yield_slow(Access& access);
   Reference allocate_slow(Access& access, SourceId id);
@@ -363,13 +369,23 @@ class CollectedHeap {
   FileResult write_stopped(int file, const SavedText& text);
   SpanSource& source_of(const Span* span);
 
-  // collector.cc
+  // stopping.cc
+  using StopWork = void (CollectedHeap::*)();
+  enum Stopping : uint32_t { kWaitForTheStop = 1, kHelpToStop = 2 };
+  enum StopState : uint32_t { kStopIdle, kStopWanted, kStopTaken };
   void stop_world();
   void start_world();
+  uint64_t run_stopped(StopWork work);
+  void try_stop_work();
+  void do_stop_work();
+  void wait_for_world();
+
+  // collector.cc
   void flush_processors();
   void collect_whole(bool forced);
   bool run_cycle_locked(bool forced);
   void begin_marking();
+  void begin_marking_stopped();
   void mark_roots();
   void mark_remembered();
   bool drain_in_turns();
@@ -377,11 +393,13 @@ class CollectedHeap {
   void mark_shaded_blocks();
   void apply_black_blocks();
   bool try_finish_marking();
+  void try_finish_stopped();
   void finish_marking_stopped();
   void abandon_marking();
   void sweep_all();
   void release_mark_bits();
-  void set_pace(uint64_t allocated_while_marking);
+  void set_pace(uint64_t runway);
+  uint64_t runway(uint64_t allocated_last, uint64_t marked_ns) const;
   void release_free_pages(uint64_t keep_bytes);
   uint64_t room_to_grow() const;
   void assist();
@@ -390,7 +408,6 @@ class CollectedHeap {
   void start_cycle_thread();
   void join_cycle_thread();
   static void* cycle_thread(void* self);
-  uint64_t note_stop(uint64_t began_ns);
 
   Space space_;
   SavedPart saved_;
@@ -407,8 +424,19 @@ class CollectedHeap {
   const platform::Os* os_ = nullptr;
   HeapOptions options_;
 
-  // The futex of those who wait while the world is stopped.
+  // Not 0: a Stopping. The futex of those who wait while the world is stopped.
   std::atomic<uint32_t> stopping_{0};
+  // What the collector wants done while the world is stopped; nullptr when it has been. It and what
+  // follows are those of whom the state says.
+  std::atomic<uint32_t> stop_state_{kStopIdle};
+  StopWork stop_work_ = nullptr;
+  bool stop_waits_for_marker_ = false;
+  uint64_t stop_ns_ = 0;
+  // When the first call began to wait; 0: none does. And whether one has gone on. Anybody sets
+  // them, the collector clears them.
+  std::atomic<uint64_t> waited_since_{0};
+  std::atomic<bool> waited_in_vain_{false};
+  std::atomic<uint64_t> patient_from_ns_{0};  // nobody waits for a stop before
   // The futex of those who wait at the goal: one more when marking begins or ends.
   std::atomic<uint32_t> phase_{0};
   // Number of the last collection that has finished marking. Changes while the world is stopped.
@@ -422,6 +450,10 @@ class CollectedHeap {
   platform::Lock types_lock_{platform::Rank::kRegistry};
 
   std::atomic<uint64_t> last_mark_ns_{0};
+  uint64_t last_marked_ns_ = 0;  // when the last cycle's marking ended; under the cycle lock
+  // When the trigger was last reached, and allocated_bytes_ then. Written by who starts a cycle.
+  std::atomic<uint64_t> triggered_ns_{0};
+  std::atomic<uint64_t> triggered_at_{0};
   std::atomic<uint64_t> live_bytes_{0};
   std::atomic<uint64_t> allocated_bytes_{0};
   std::atomic<uint64_t> allocated_at_cycle_{0};

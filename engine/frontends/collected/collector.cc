@@ -33,8 +33,6 @@ constexpr uint32_t kTurnRoots = 4096;
 constexpr uint32_t kFinalPages = 32;
 // Spans swept under one hold of a source's lock.
 constexpr unsigned kSweepStep = 16;
-// While one waits for a processor: a call of the program is short, unless its thread was preempted.
-constexpr int kStopSpins = 200;
 // A cycle whose predecessor marked for no longer than this is made by the thread whose allocation
 // begins it: a thread of its own takes about as long to start.
 constexpr uint64_t kInPlaceNs = 100000;
@@ -52,25 +50,7 @@ constexpr size_t kStackBytes = 128 * tunable::kKiB;
 
 }  // namespace
 
-// --- stopping -------------------------------------------------------------------------------
-
-void CollectedHeap::stop_world() {
-  stopping_.store(1, std::memory_order_release);
-  for (uint32_t i = 0; i < processor_count_; ++i) {
-    uint32_t idle = 0;
-    for (int spin = 0; !processors_[i].taken.compare_exchange_weak(
-             idle, 1, std::memory_order_acquire, std::memory_order_relaxed);
-         ++spin, idle = 0) {
-      spin < kStopSpins ? platform::relax_cpu() : platform::yield();
-    }
-  }
-}
-
-void CollectedHeap::start_world() {
-  for (uint32_t i = 0; i < processor_count_; ++i) leave(&processors_[i]);
-  stopping_.store(0, std::memory_order_release);
-  platform::futex_wake(&stopping_, INT32_MAX);
-}
+// --- stops ----------------------------------------------------------------------------------
 
 // The world is stopped. No processor keeps a run, and counts are exact.
 void CollectedHeap::flush_processors() {
@@ -89,13 +69,6 @@ void CollectedHeap::flush_processors() {
       run = Run{};
     }
   }
-}
-
-uint64_t CollectedHeap::note_stop(uint64_t began_ns) {
-  const uint64_t ns = now_ns() - began_ns;
-  counters_.longest_stop_ns = std::max(counters_.longest_stop_ns, ns);
-  counters_.total_stop_ns += ns;
-  return ns;
 }
 
 // --- the cycle ------------------------------------------------------------------------------
@@ -119,6 +92,7 @@ bool CollectedHeap::run_cycle_locked(bool forced) {
   const uint64_t heap_before = heap_bytes();
   const uint64_t allocated_before = allocated_bytes();
   trace_.begin_cycle(heap_before, pacer_.goal());
+  const uint64_t allocated_last = allocated_at_cycle_.load(std::memory_order_relaxed);
   const uint64_t began = now_ns();
   begin_marking();
   const uint64_t allocated = allocated_bytes();
@@ -143,7 +117,9 @@ bool CollectedHeap::run_cycle_locked(bool forced) {
   release_mark_bits();
   counters_.sweep_ns = now_ns() - marked;
   ++counters_.cycles;
-  set_pace(allocated_at_cycle_.load(std::memory_order_relaxed) - allocated);
+  const uint64_t while_marking = allocated_at_cycle_.load(std::memory_order_relaxed) - allocated;
+  set_pace(forced ? while_marking : std::max(while_marking, runway(allocated_last, marked)));
+  last_marked_ns_ = marked;
   if (!forced) limiter_.note_cycle(now_ns(), now_ns() - began);
   trace_.end_cycle(counters_, live_bytes_.load(std::memory_order_relaxed), processor_count_,
                    forced);
@@ -153,10 +129,12 @@ bool CollectedHeap::run_cycle_locked(bool forced) {
 }
 
 void CollectedHeap::begin_marking() {
-  const uint64_t began = now_ns();
-  stop_world();
-  // Here and below: not before the stop, because who holds a processor may wait for the marker.
-  marker_.lock().acquire();
+  counters_.first_stop_ns = run_stopped(&CollectedHeap::begin_marking_stopped);
+  counters_.stops.note(counters_.first_stop_ns);
+  announce_phase();
+}
+
+void CollectedHeap::begin_marking_stopped() {
   flush_processors();
   marker_.reset_counters();
   marker_.set_check_live(references_may_dangle());
@@ -169,10 +147,6 @@ void CollectedHeap::begin_marking() {
       if (array->slots[i] != kNone) marker_.mark(array->slots[i]);
     }
   }
-  marker_.lock().release();
-  start_world();
-  counters_.first_stop_ns = note_stop(began);
-  announce_phase();
 }
 
 // For those who wait at the goal.
@@ -276,18 +250,17 @@ bool CollectedHeap::try_finish_marking() {
     apply_black_blocks();
   }
   weak_.find_suspects();
-  const uint64_t began = now_ns();
-  stop_world();
-  marker_.lock().acquire();
+  counters_.second_stop_ns = run_stopped(&CollectedHeap::try_finish_stopped);
+  counters_.stops.note(counters_.second_stop_ns);
+  if (is_marking()) return false;
+  announce_phase();
+  return true;
+}
+
+void CollectedHeap::try_finish_stopped() {
   for (uint32_t i = 0; i < processor_count_; ++i) take_shaded(processors_[i]);
   mark_shaded_blocks();
-  const bool finished = !marker_.drain(kFinalPages);
-  if (finished) finish_marking_stopped();
-  marker_.lock().release();
-  start_world();
-  counters_.second_stop_ns = note_stop(began);
-  if (finished) announce_phase();
-  return finished;
+  if (!marker_.drain(kFinalPages)) finish_marking_stopped();
 }
 
 void CollectedHeap::finish_marking_stopped() {
@@ -382,12 +355,23 @@ uint64_t CollectedHeap::room_to_grow() const {
   return room + room / kRoomShare;
 }
 
-void CollectedHeap::set_pace(uint64_t allocated_while_marking) {
+// How much the program would have allocated from the trigger to the end of marking, had it gone on
+// as before. What it did allocate says little: it may have waited at the goal.
+uint64_t CollectedHeap::runway(uint64_t allocated_last, uint64_t marked_ns) const {
+  const uint64_t triggered_ns = triggered_ns_.load(std::memory_order_relaxed);
+  const uint64_t triggered_at = triggered_at_.load(std::memory_order_relaxed);
+  if (triggered_ns <= last_marked_ns_ || triggered_ns >= marked_ns) return 0;
+  if (triggered_at <= allocated_last) return 0;
+  return Pacer::runway(triggered_at - allocated_last, triggered_ns - last_marked_ns_,
+                       marked_ns - triggered_ns);
+}
+
+void CollectedHeap::set_pace(uint64_t runway) {
   uint64_t granules = 0;
   const uint32_t sources = source_count();
   for (uint32_t id = 0; id < sources; ++id) granules += sources_[id].swept_granules();
   live_bytes_.store(granules * kGranuleBytes, std::memory_order_relaxed);
-  pacer_.note_cycle(granules * kGranuleBytes, allocated_while_marking);
+  pacer_.note_cycle(granules * kGranuleBytes, runway);
 }
 
 bool CollectedHeap::freeze() {
@@ -430,6 +414,8 @@ void CollectedHeap::assist() {
 void CollectedHeap::start_cycle(Access& access) {
   bool idle = false;
   if (!started_cycle_.compare_exchange_strong(idle, true)) return;
+  triggered_ns_.store(now_ns(), std::memory_order_relaxed);
+  triggered_at_.store(allocated_bytes(), std::memory_order_relaxed);
   if (last_mark_ns_.load(std::memory_order_relaxed) > kInPlaceNs) {
     start_cycle_thread();
     return;

@@ -6,7 +6,6 @@
 // whole words change atomically. Seen and scanned bits belong to the marker, then to the sweeper.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
 #include "engine/base/bits.h"
@@ -116,7 +115,7 @@ class GranuleBits {
     for (Reference at = begin; at < end; at += 64) {
       uint64_t bits = load(at / 64);
       if (end - at < 64) bits &= low_bits(end - at);
-      total += static_cast<uint32_t>(std::popcount(bits));
+      total += count_bits(bits);
     }
     return total;
   }

@@ -1,7 +1,6 @@
 #include "engine/frontends/collected/marker.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "engine/base/check.h"
 
@@ -12,6 +11,18 @@ namespace {
 // Arrays longer than this many references are scanned in pieces of it, about 10 us of work, so that
 // a turn at marking ends in time however long arrays are.
 constexpr uint32_t kPieceReferences = 4096;
+
+// So many of a word's 16 cache lines are worth asking for in advance.
+constexpr unsigned kManyLines = 8;
+
+// One bit for each cache line, four granules, in which a record of the word begins. All of them are
+// asked for at once: one by one, a page of records that no cache has takes twice as long.
+constexpr uint64_t cache_lines_of(uint64_t records) {
+  records |= records >> 1;
+  records |= records >> 2;
+  return records & slot_starts(4);
+}
+static_assert(cache_lines_of(0x8000000000000021u) == 0x1000000000000011u);
 
 }  // namespace
 
@@ -57,7 +68,7 @@ void Marker::scan_page(PageId page) {
       while (const uint64_t todo = space_->seen.load(i) & ~scanned & space_->live.load(i)) {
         scanned |= todo;
         space_->scanned.store(i, scanned);
-        counters_.records += static_cast<uint64_t>(std::popcount(todo));
+        counters_.records += count_bits(todo);
         if (kind == kReferenceArrays) {
           scan_arrays(i, todo);
         } else {
@@ -73,6 +84,11 @@ void Marker::scan_page(PageId page) {
 
 void Marker::scan_records(size_t index, uint64_t records, const Layout& layout) {
   char* const first = space_->address_of(static_cast<Reference>(index * 64));
+  if (uint64_t lines = cache_lines_of(records); count_bits(lines) >= kManyLines) {
+    for (; lines != 0; lines &= lines - 1) {
+      __builtin_prefetch(first + lowest_bit(lines) * kGranuleBytes);
+    }
+  }
   for (uint32_t run = 0; run < layout.run_count; ++run) {
     const uint32_t offset = layout.runs[run].offset;
     const uint32_t count = layout.runs[run].count;

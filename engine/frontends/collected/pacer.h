@@ -1,6 +1,6 @@
 // When the next collection begins. As Go's: it is to end when the heap has grown by `gc_percent` of
-// what was live after the last one; it begins earlier by as much as the program allocated while the
-// last one marked. With a limit, the goal is never above it.
+// what was live after the last one; it begins earlier by as much as the program allocates while
+// the last one marked. With a limit, the goal is never above it.
 //
 // Arithmetic only; the collector's thread writes, everybody reads.
 #pragma once
@@ -34,10 +34,17 @@ class Pacer {
     update();
   }
 
-  // After sweeping: what is live, and what was allocated from the first stop to the second.
-  void note_cycle(uint64_t live_bytes, uint64_t allocated_while_marking) {
+  // What a program that allocates `bytes` in `ns` allocates in `mark_ns`.
+  static uint64_t runway(uint64_t bytes, uint64_t ns, uint64_t mark_ns) {
+    if (ns == 0) return 0;
+    return static_cast<uint64_t>(static_cast<unsigned __int128>(bytes) * mark_ns / ns);
+  }
+
+  // After sweeping: what is live, and what the program allocates from the trigger to the end of
+  // marking where nothing slows it down.
+  void note_cycle(uint64_t live_bytes, uint64_t runway) {
     live_.store(live_bytes, std::memory_order_relaxed);
-    runway_.store(allocated_while_marking, std::memory_order_relaxed);
+    runway_.store(runway, std::memory_order_relaxed);
     update();
   }
 

@@ -1,6 +1,5 @@
 #include "engine/frontends/collected/span_source.h"
 
-#include <bit>
 #include <cstring>
 
 #include "engine/base/check.h"
@@ -138,7 +137,7 @@ void SpanSource::sweep(Span* span, uint16_t collection) {
       space_->seen.store(i, 0);
       if (space_->scanned.load(i) != 0) space_->scanned.store(i, 0);
     }
-    records += static_cast<uint64_t>(std::popcount(live & ~dead));
+    records += count_bits(live & ~dead);
   }
   span->swept = collection;
   span->live = static_cast<uint32_t>(records);

@@ -34,5 +34,8 @@ class HeapStats:
     longest_stop_ns: int
     """How long a thread that calls into the heap may have had to wait for the collector."""
     total_stop_ns: int
+    median_stop_ns: int
+    """Of all such times so far, as is the next one; at most an eighth too long."""
+    p99_stop_ns: int
     limit_bytes: int
     processors: int

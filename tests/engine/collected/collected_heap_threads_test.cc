@@ -141,6 +141,39 @@ CASE(ManyThreadsShareFewProcessors) {
   CHECK_EQ(f.live_records(), 0u);
 }
 
+CASE(StopsEndWhileSomeAreInsideAndOthersComeAndGo) {
+  SmallCollected f(shared_heap());
+  std::atomic<bool> done{false};
+  std::atomic<int> inside{0};
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {  // never leaves, and lets the world stop
+    Access access(*f.heap);
+    const RootId root = f.heap->add_root(access, f.make(access, 7));
+    for (++inside; !done.load(); f.heap->poll(access)) {
+      CHECK_EQ(f.at(*f.heap->roots().slot(root)).value, 7);
+    }
+    f.heap->remove_root(access, root);
+  });
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {  // call for a moment each, as attribute accesses do
+      for (++inside; !done.load();) {
+        const Access access(*f.heap);
+        CHECK(!f.heap->is_live(kNone));
+      }
+    });
+  }
+  while (inside.load() != 5) std::this_thread::yield();
+  for (int i = 0; i < 100; ++i) f.heap->collect();
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+  const collected::StopTimes stops = f.heap->counters().stops;
+  CHECK_GE(stops.stops(), 200u);
+  CHECK_LE(stops.percentile_ns(50), stops.longest_ns());
+  f.heap->collect();
+  f.heap->verify();
+  CHECK_EQ(f.live_records(), 0u);
+}
+
 CASE(RecordsAreFreedByHandWhileOthersMark) {
   HeapOptions options = shared_heap();
   options.checked = false;

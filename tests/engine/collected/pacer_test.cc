@@ -35,6 +35,15 @@ CASE(ASteadyHeapIsCollectedWhenItHasDoubled) {
   }
 }
 
+CASE(TheRunwayIsWhatAProgramAllocatesAtItsPace) {
+  CHECK_EQ(Pacer::runway(30 * kMiB, 1000, 100), 3 * kMiB);
+  CHECK_EQ(Pacer::runway(0, 1000, 100), 0u);
+  CHECK_EQ(Pacer::runway(30 * kMiB, 0, 100), 0u);
+  // A terabyte, and days: no overflow.
+  CHECK_EQ(Pacer::runway(uint64_t{1} << 40, uint64_t{1} << 48, uint64_t{1} << 46),
+           uint64_t{1} << 38);
+}
+
 CASE(AFastAllocatorBeginsNoEarlierThanFortyFiveSixtyFourths) {
   Pacer pacer;
   pacer.set_gc_percent(100);

@@ -1,0 +1,1 @@
+"""Collectors at work beside each other: ours, Go's, CPython's."""
