@@ -7,6 +7,7 @@ Records {int64, two references}, each linked to two others, in a process of its 
     bytes      resident memory per record, all in, with a list, batch or array that holds them;
                the libraries, NumPy too, are there before
     build ns   per record: made and linked
+    batch ns   per record: a heap or array made afresh, and one number of each record written
     gc ms      `gc.collect()` with all of them alive, less what it takes without
     read ns    one number of one record, through a handle
     write ns   the same written
@@ -21,6 +22,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -42,6 +44,7 @@ BEST_OF = 5
 FIGURES = (
     "bytes",
     "build ns",
+    "batch ns",
     "gc ms",
     "read ns",
     "write ns",
@@ -112,6 +115,22 @@ def column_figures(
     }
 
 
+def batch_figure(
+    count: int, make: Callable[[], Any], clean_up: Callable[[], object]
+) -> dict[str, float]:
+    """ns a record that is made with all others, its number written. The median of a few runs."""
+    numbers = np.arange(count)
+    took = []
+    for _ in range(BEST_OF):
+        start = time.perf_counter()
+        records = make()
+        records.id = numbers
+        took.append(time.perf_counter() - start)
+        del records
+        clean_up()
+    return {"batch ns": statistics.median(took) / count * 1e9}
+
+
 def slots(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
     """Objects with `__slots__`, in a list."""
     records = [Slots(number) for number in range(count)]
@@ -168,16 +187,26 @@ def array(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
         def put() -> None:
             records["id"] = numbers
 
-        return column_figures(count, records["id"].copy, put, records["id"].sum)
+        def fresh() -> Any:
+            return np.zeros(count, records.dtype).view(np.recarray)
+
+        return batch_figure(count, fresh, lambda: None) | column_figures(
+            count, records["id"].copy, put, records["id"].sum
+        )
 
     return records, figures
 
 
-def heap(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
-    """Records of a heap, in a batch."""
+def heap_of_nodes() -> tuple[Any, Any]:
+    """A heap, and its class of records."""
     home = trimalloc.Heap()
     namespace = {"__annotations__": {"id": trimalloc.int64, "a": "Node | None", "b": "Node | None"}}
-    node = home.record(type("Node", (), namespace))
+    return home, home.record(type("Node", (), namespace))
+
+
+def heap(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
+    """Records of a heap, in a batch."""
+    home, node = heap_of_nodes()
     records = node.batch(count)
     records.id = np.arange(count)
     records.a, records.b = records[np.arange(count) - 1], records[-np.arange(count)]
@@ -185,12 +214,15 @@ def heap(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
 
     def figures() -> dict[str, float]:
         numbers = np.arange(count)
+        other_home, other_node = heap_of_nodes()
 
         def put() -> None:
             records.id = numbers
 
-        return access_figures(records[5], records[6]) | column_figures(
-            count, lambda: records.id, put, lambda: int(records.id.sum())
+        return (
+            access_figures(records[5], records[6])
+            | column_figures(count, lambda: records.id, put, lambda: int(records.id.sum()))
+            | batch_figure(count, lambda: other_node.batch(count), other_home.collect)
         )
 
     return (home, records), figures

@@ -205,7 +205,9 @@ PyType_Spec kSpec = {"trimalloc._collected.Batch", sizeof(BatchObject), 0,
 RootArray* make_runs(const RecordInfo& info, Py_ssize_t count) {
   CollectedHeap& heap = *info.heap->heap;
   const uint32_t step = info.type_slot();
+  const uint64_t record_bytes = uint64_t{step} * tri::kGranuleBytes;
   Access access(heap);
+  CollectedHeap::Foreseen foreseen(heap, access, static_cast<uint64_t>(count) * record_bytes);
   RootArray* array = heap.with_room(access, [&] { return heap.add_root_runs(access, step); });
   for (Py_ssize_t made = 0; array != nullptr && made < count;) {
     Reference first = kNone;
@@ -215,8 +217,10 @@ RootArray* make_runs(const RecordInfo& info, Py_ssize_t count) {
     if (longer == nullptr) heap.remove_root_array(access, array);
     array = longer;
     for (uint32_t i = 0; i < run; ++i) note_made(*info.heap, access, first + i * step);
+    foreseen.note_made(run * record_bytes);
     made += run;
   }
+  if (array != nullptr) heap.prefer_huge_pages(*array);
   return array;
 }
 

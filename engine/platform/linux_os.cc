@@ -117,6 +117,10 @@ bool remap(void* from, void* to, size_t bytes) {
   return false;
 }
 
+void prefer_huge_pages(void* range, size_t bytes) {
+  system_call(SYS_madvise, as_long(range), static_cast<long>(bytes), MADV_HUGEPAGE);
+}
+
 size_t resident_pages(const void* range, size_t bytes) {
   const size_t page = linux_os().page_bytes;
   unsigned char resident[1024];
@@ -147,6 +151,7 @@ constinit Os g_linux = {
     .release = release,
     .remap = remap,
     .refresh = refresh,
+    .prefer_huge_pages = prefer_huge_pages,
     .resident_pages = resident_pages,
     .label = label,
     .now_ms = now_ms,

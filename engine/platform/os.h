@@ -32,6 +32,8 @@ struct Os {
   // Replaces the mapping by a fresh one, which reads as zero: undoes what remap and the program's
   // own madvise calls did to it. False as for release.
   bool (*refresh)(void* range, size_t bytes);
+  // The range is about to be written as a whole, so that huge pages suit it. Advice.
+  void (*prefer_huge_pages)(void* range, size_t bytes);
   // How many hardware pages of the range have memory now. A hint: what was swapped out has none and
   // does not read as zero.
   size_t (*resident_pages)(const void* range, size_t bytes);

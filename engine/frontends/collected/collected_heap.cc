@@ -23,6 +23,9 @@ constexpr int kEnterSpins = 64;
 // When a collection has just been made for want of memory, the next want within this part of the
 // heap is answered at once: failing fast, not collecting for ever.
 constexpr uint64_t kFailFastShare = 32;
+// A stretch of fresh records from this length on gets huge pages: one of 2 MiB fits into it
+// wherever it begins. Not less than what loses the advice when it goes back.
+constexpr size_t kHugeStretchBytes = tunable::kRefreshBytes;
 
 }  // namespace
 
@@ -238,14 +241,27 @@ void CollectedHeap::before_refill(Access& access) {
   const uint64_t bytes = heap_bytes();
   if (bytes < pacer_.trigger() || !options_.concurrent) return;
   if (!started_cycle_.load(std::memory_order_relaxed)) {
-    // A goal that is the limit may be met again and again.
-    if (pacer_.is_at_limit() && !limiter_.allows_cycle(platform::now_ns())) return;
-    start_cycle(access);
+    start_cycle_if_allowed(access);
   } else if (bytes >= pacer_.goal()) {
     leave(access.processor_);
     assist();
     access.processor_ = enter();
   }
+}
+
+void CollectedHeap::start_cycle_if_allowed(Access& access) {
+  // A goal that is the limit may be met again and again.
+  if (pacer_.is_at_limit() && !limiter_.allows_cycle(platform::now_ns())) return;
+  start_cycle(access);
+}
+
+// False when `bytes` more fit under the goal as it is. Else a cycle runs, which finds what earlier
+// batches have left.
+bool CollectedHeap::foresee(Access& access, uint64_t bytes) {
+  if (!options_.concurrent || heap_bytes() + bytes < pacer_.trigger()) return false;
+  if (!started_cycle_.load(std::memory_order_relaxed)) start_cycle_if_allowed(access);
+  pacer_.foresee(bytes);
+  return true;
 }
 
 // No memory: collects, unless that has just been tried, or is all that is done of late.
@@ -406,6 +422,30 @@ RootArray* CollectedHeap::append_root_run(Access& access, RootArray* array, Refe
   // Pairs with the acquire of whoever looks at all roots: runs first, then how many records.
   array->count.store(before + records, std::memory_order_release);
   return array;
+}
+
+// Ten million records of 16 bytes are written for the first time in 27 ms instead of 56: 40,000
+// page faults fewer. Memory that goes back in runs of tunable::kRefreshBytes loses the advice.
+void CollectedHeap::prefer_huge_pages(const RootArray& array) const {
+  char* begin = nullptr;
+  char* end = nullptr;
+  const auto advise = [&] {
+    if (static_cast<size_t>(end - begin) < kHugeStretchBytes) return;
+    char* const first = begin + (-reinterpret_cast<uintptr_t>(begin) & (os_->page_bytes - 1));
+    const size_t bytes = static_cast<size_t>(end - first) & ~(os_->page_bytes - 1);
+    os_->prefer_huge_pages(first, bytes);
+  };
+  array.runs.for_each_stretch(
+      0, array.count.load(std::memory_order_relaxed), [&](Reference first, size_t records, size_t) {
+        char* const at = space_.arena.base() + size_t{first} * kGranuleBytes;
+        // Tails of spans, and records that were there before, may lie between.
+        if (at < end || at > end + kPageBytes) {
+          advise();
+          begin = at;
+        }
+        end = at + records * array.runs.step() * kGranuleBytes;
+      });
+  advise();
 }
 
 // --- by hand --------------------------------------------------------------------------------

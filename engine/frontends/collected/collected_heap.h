@@ -135,6 +135,25 @@ class CollectedHeap {
   }
   // Up to `count` records side by side, as many as there are in a run. Returns how many.
   uint32_t allocate_run(Access& access, const RecordType& type, uint32_t count, Reference* first);
+  // While it lives, `bytes` that the caller is about to make and keep count as live: see Pacer. The
+  // caller notes what it has made.
+  class Foreseen {
+   public:
+    Foreseen(CollectedHeap& heap, Access& access, uint64_t bytes)
+        : heap_(heap), left_(heap.foresee(access, bytes) ? bytes : 0) {}
+    ~Foreseen() { note_made(left_); }
+    Foreseen(const Foreseen&) = delete;
+    Foreseen& operator=(const Foreseen&) = delete;
+    void note_made(uint64_t bytes) {
+      bytes = std::min(bytes, left_);
+      left_ -= bytes;
+      heap_.pacer_.note_made(bytes);
+    }
+
+   private:
+    CollectedHeap& heap_;
+    uint64_t left_;
+  };
   // An array of `length` elements of `element_bytes`; its header is filled in.
   Reference allocate_array(Access& access, bool references, uint32_t length, size_t element_bytes,
                            uint32_t element);
@@ -177,6 +196,8 @@ class CollectedHeap {
   // and it stays as it was.
   RootArray* add_root_runs(Access&, uint32_t step) { return roots_.add_runs(kFirstRootRuns, step); }
   RootArray* append_root_run(Access& access, RootArray* array, Reference first, uint32_t records);
+  // Once the array is whole, before its records are written.
+  void prefer_huge_pages(const RootArray& array) const;
   RootArray* add_root_stack(Access&, size_t capacity) { return roots_.add_stack(capacity); }
   void remove_root_array(Access&, RootArray* array) { roots_.remove_array(array); }
   void set_root(Access& access, Reference* slot, Reference value) {
@@ -356,6 +377,8 @@ class CollectedHeap {
   Reference allocate_single(Access& access, bool references, uint32_t granules);
   void note_allocation(Processor& processor, uint64_t bytes);
   void before_refill(Access& access);
+  bool foresee(Access& access, uint64_t bytes);
+  void start_cycle_if_allowed(Access& access);
   bool make_room(Access& access);
   void note_black(Processor& processor, Reference begin, Reference end, uint32_t slot);
   void shade_slow(Processor& processor, Reference reference);

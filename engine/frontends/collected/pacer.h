@@ -2,7 +2,12 @@
 // what was live after the last one; it begins earlier by as much as the program allocates while
 // the last one marked. With a limit, the goal is never above it.
 //
-// Arithmetic only; the collector's thread writes, everybody reads.
+// What is foreseen counts as live before it is there: a batch of records, which all live until the
+// batch goes, moves the goal along instead of reaching it again and again. So that batches that are
+// dropped do not move it for ever, whoever foresees begins a collection first.
+//
+// Arithmetic only; the collector's thread and who foresees write, everybody reads. Two who write
+// the goal at once may leave the older one, until the next cycle.
 #pragma once
 
 #include <algorithm>
@@ -43,10 +48,18 @@ class Pacer {
   // After sweeping: what is live, and what the program allocates from the trigger to the end of
   // marking where nothing slows it down.
   void note_cycle(uint64_t live_bytes, uint64_t runway) {
+    foreseen_.fetch_sub(made_.exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
     live_.store(live_bytes, std::memory_order_relaxed);
     runway_.store(runway, std::memory_order_relaxed);
     update();
   }
+
+  // `bytes` more will live. Anybody; note_made() follows for each of them, made or given up.
+  void foresee(uint64_t bytes) {
+    foreseen_.fetch_add(bytes, std::memory_order_relaxed);
+    update();
+  }
+  void note_made(uint64_t bytes) { made_.fetch_add(bytes, std::memory_order_relaxed); }
 
   // Whether the limit, and not the percentage, makes the goal.
   bool is_at_limit() const {
@@ -58,15 +71,17 @@ class Pacer {
 
  private:
   void update() {
-    const uint64_t live = live_.load(std::memory_order_relaxed);
+    const uint64_t ahead = foreseen_.load(std::memory_order_relaxed);
+    const uint64_t live = live_.load(std::memory_order_relaxed) + ahead;
     const uint64_t limit = limit_.load(std::memory_order_relaxed);
     const int percent = gc_percent();
     uint64_t goal = UINT64_MAX;
     if (percent >= 0) {
       const auto share = static_cast<uint64_t>(percent);
-      goal = std::max(live + live / 100 * share, kMinHeapBytes * share / 100);
+      // Only what a collection has found to be live may have as much garbage beside it.
+      goal = std::max(live + (live - ahead) / 100 * share, kMinHeapBytes * share / 100);
     }
-    if (limit != 0) goal = std::min(goal, std::max(limit, live));
+    if (limit != 0) goal = std::min(goal, std::max(limit, live - ahead));
     uint64_t trigger = goal;
     if (goal != UINT64_MAX && goal > live) {
       const uint64_t way = goal - live;
@@ -81,6 +96,8 @@ class Pacer {
   std::atomic<uint64_t> limit_{0};
   std::atomic<uint64_t> live_{0};
   std::atomic<uint64_t> runway_{0};
+  std::atomic<uint64_t> foreseen_{0};
+  std::atomic<uint64_t> made_{0};  // of what was foreseen, since the last cycle
   std::atomic<uint64_t> goal_{kMinHeapBytes};
   std::atomic<uint64_t> trigger_{kMinHeapBytes / 64 * kLatest};
 };

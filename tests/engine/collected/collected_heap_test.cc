@@ -167,6 +167,53 @@ CASE(RunsOfRootsHoldTheirRecordsAndGrow) {
   CHECK_EQ(f.live_records(), 0u);
 }
 
+// A batch of `count` fresh nodes.
+collected::RootArray* make_batch(SmallCollected& f, Access& access, uint32_t count) {
+  const uint32_t step = f.heap->source(f.node->source).slot_granules();
+  CollectedHeap::Foreseen foreseen(*f.heap, access, count * sizeof(Node));
+  collected::RootArray* array = f.heap->add_root_runs(access, step);
+  for (uint32_t made = 0; made < count;) {
+    Reference first = kNone;
+    const uint32_t run = f.heap->allocate_run(access, *f.node, count - made, &first);
+    CHECK(run != 0);
+    array = f.heap->append_root_run(access, array, first, run);
+    foreseen.note_made(run * sizeof(Node));
+    made += run;
+  }
+  f.heap->prefer_huge_pages(*array);
+  return array;
+}
+
+CASE(ALargeFreshBatchHasHugePages) {
+  SmallCollected f;
+  Access access(*f.heap);
+  make_batch(f, access, 10000);
+  CHECK(f.os.preferred().empty());
+  const uint32_t many = 16 * tunable::kMiB / sizeof(Node);
+  make_batch(f, access, many);
+  size_t bytes = 0;
+  for (const Range& range : f.os.preferred()) bytes += range.bytes;
+  CHECK_LE(bytes, 16 * tunable::kMiB + kPageBytes);  // with what lies between two stretches
+  CHECK_GE(bytes, 12 * tunable::kMiB);
+}
+
+CASE(BatchesThatLiveMoveTheGoalAndThoseThatAreDroppedDoNot) {
+  HeapOptions options = small_heap();
+  options.concurrent = true;
+  SmallCollected f(options);
+  const uint32_t many = 8 * tunable::kMiB / sizeof(Node);
+  for (int i = 0; i < 20; ++i) {  // 160 MiB in all, of which none lives
+    Access access(*f.heap);
+    f.heap->remove_root_array(access, make_batch(f, access, many));
+    CHECK_LE(f.heap->heap_bytes(), 64 * tunable::kMiB);
+  }
+  f.heap->collect();
+  const uint64_t cycles = f.heap->counters().cycles;
+  Access access(*f.heap);
+  make_batch(f, access, 10 * many);  // by itself twenty times the least goal
+  CHECK_LE(f.heap->counters().cycles, cycles + 2);
+}
+
 CASE(AStackOfRootsHoldsWhatIsOnIt) {
   SmallCollected f;
   f.heap->set_collect_always(true);

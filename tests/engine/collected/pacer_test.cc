@@ -44,6 +44,36 @@ CASE(TheRunwayIsWhatAProgramAllocatesAtItsPace) {
            uint64_t{1} << 38);
 }
 
+CASE(WhatIsForeseenMovesTheGoalUntilItIsFoundToBeLive) {
+  Pacer pacer;
+  pacer.set_gc_percent(100);
+  pacer.note_cycle(100 * kMiB, 0);
+  pacer.foresee(1000 * kMiB);
+  CHECK_EQ(pacer.goal(), 1200 * kMiB);
+  CHECK_EQ(pacer.trigger(), part(1100 * kMiB, 1200 * kMiB, Pacer::kLatest));
+  pacer.note_made(400 * kMiB);  // which changes nothing before the next cycle
+  CHECK_EQ(pacer.goal(), 1200 * kMiB);
+  pacer.note_cycle(500 * kMiB, 0);
+  CHECK_EQ(pacer.goal(), (500 + 600 + 500) * kMiB);
+  pacer.note_made(600 * kMiB);
+  pacer.note_cycle(1100 * kMiB, 0);
+  CHECK_EQ(pacer.goal(), 2200 * kMiB);
+  // Dropped again: nothing of it is left.
+  pacer.note_cycle(100 * kMiB, 0);
+  CHECK_EQ(pacer.goal(), 200 * kMiB);
+}
+
+CASE(NothingIsForeseenBeyondTheLimit) {
+  Pacer pacer;
+  pacer.set_limit(300 * kMiB);
+  pacer.note_cycle(100 * kMiB, 0);
+  pacer.foresee(100 * kMiB);
+  CHECK_EQ(pacer.goal(), 300 * kMiB);
+  CHECK(pacer.is_at_limit());
+  pacer.foresee(500 * kMiB);  // more than it may ever have
+  CHECK_EQ(pacer.goal(), 300 * kMiB);
+}
+
 CASE(AFastAllocatorBeginsNoEarlierThanFortyFiveSixtyFourths) {
   Pacer pacer;
   pacer.set_gc_percent(100);

@@ -38,6 +38,7 @@ FakeOs::FakeOs(size_t page_bytes)
              .release = release,
              .remap = remap,
              .refresh = refresh,
+             .prefer_huge_pages = prefer_huge_pages,
              .resident_pages = real_.resident_pages,
              .label = label,
              .now_ms = now,
@@ -129,6 +130,11 @@ bool FakeOs::refresh(void* range, size_t bytes) {
     current_->refreshed_.push_back({static_cast<char*>(range), bytes});
   }
   return current_->real_.refresh(range, bytes);
+}
+
+void FakeOs::prefer_huge_pages(void* range, size_t bytes) {
+  current_->check_aligned(range, bytes);
+  current_->preferred_.push_back({static_cast<char*>(range), bytes});
 }
 
 void FakeOs::label(void*, size_t, const char*) {}
