@@ -216,7 +216,9 @@ RootArray* make_runs(const RecordInfo& info, Py_ssize_t count) {
     RootArray* const longer = run != 0 ? heap.append_root_run(access, array, first, run) : nullptr;
     if (longer == nullptr) heap.remove_root_array(access, array);
     array = longer;
-    for (uint32_t i = 0; i < run; ++i) note_made(*info.heap, access, first + i * step);
+    if (has_regions(*info.heap)) {
+      for (uint32_t i = 0; i < run; ++i) note_made(*info.heap, access, first + i * step);
+    }
     foreseen.note_made(run * record_bytes);
     made += run;
   }

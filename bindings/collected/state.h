@@ -236,10 +236,11 @@ int add_inspection(PyObject* module);
 int add_regions(PyObject* module);
 // Whoever makes a record for the program says so: a region that the thread has open frees it.
 void note_made_slow(const HeapState& heap, Access& access, Reference record);
+inline bool has_regions(const HeapState& heap) {
+  return heap.open_regions.load(std::memory_order_relaxed) != 0;
+}
 inline void note_made(const HeapState& heap, Access& access, Reference record) {
-  if (__builtin_expect(heap.open_regions.load(std::memory_order_relaxed) != 0, 0)) {
-    note_made_slow(heap, access, record);
-  }
+  if (__builtin_expect(has_regions(heap), 0)) note_made_slow(heap, access, record);
 }
 // The heap behind a Heap object; null and an error when it is closed.
 HeapState* open_state_of(PyObject* heap);
