@@ -78,8 +78,10 @@ uint64_t CollectedHeap::run_stopped(StopWork work) {
     stop_waits_for_marker_ = attempt == kMarkerTries;
     waited_since_.store(0, std::memory_order_relaxed);
     waited_in_vain_.store(false, std::memory_order_relaxed);
-    stop_state_.store(kStopWanted, std::memory_order_release);
+    // In this order: whoever sees that a stop is wanted may have made it the next moment, and what
+    // it then clears must not be set again.
     stopping_.store(kHelpToStop, std::memory_order_release);
+    stop_state_.store(kStopWanted, std::memory_order_release);
     try_stop_work();
     const uint64_t began = now_ns();
     for (int spin = 0; stop_state_.load(std::memory_order_acquire) != kStopIdle; ++spin) {

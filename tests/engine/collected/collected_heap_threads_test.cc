@@ -289,5 +289,28 @@ CASE(AForkWhileThreadsAssistLeavesAChildThatCanCollect) {
   for (std::thread& thread : threads) thread.join();
 }
 
+// Else every call and every poll would take its slow half until the next collection.
+CASE(NobodyIsAskedToHelpOnceAStopHasBeenMade) {
+  HeapOptions options = shared_heap();
+  options.concurrent = false;  // nobody else collects
+  SmallCollected f(options);
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      while (!done.load()) {
+        Access access(*f.heap);
+        for (int j = 0; j < 10; ++j) f.heap->poll(access);
+      }
+    });
+  }
+  for (int i = 0; i < 500; ++i) {
+    f.heap->collect();
+    CHECK_EQ(f.heap->stopping().load(), 0u);
+  }
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
 }  // namespace
 }  // namespace tri::testing
