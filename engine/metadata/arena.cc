@@ -13,6 +13,7 @@ namespace {
 // Structures per page of arena, at the worst: a span structure for every page, thread caches and
 // transfer slots beside. Addresses only.
 constexpr size_t kMetadataBytesPerPage = 192;
+constexpr size_t kLineBytes = 64;
 // Tables and pages begin on this boundary, so that no hardware page (at most 64 KiB) is shared.
 constexpr size_t kRegionAlignment = 64 * tunable::kKiB;
 // The pages begin on a huge page, so that the kernel may back dense parts with one.
@@ -186,15 +187,25 @@ void Arena::unmap() {
 
 void* Arena::allocate_metadata(size_t bytes) {
   const platform::Guard guard(metadata_lock_);
+  // Whole cache lines begin at one.
+  const size_t alignment = bytes % kLineBytes == 0 ? kLineBytes : kGranuleBytes;
+  const size_t used = round_up(static_cast<size_t>(metadata_next_ - metadata_.begin()), alignment);
   bytes = round_up(bytes, kGranuleBytes);
-  const size_t used = static_cast<size_t>(metadata_next_ - metadata_.begin());
   if (used + bytes > metadata_.committed_bytes()) {
     const size_t wanted = round_up(used + bytes, tunable::kMetadataStepBytes);
     if (!metadata_.grow_to(wanted, *os_, reserved_)) return nullptr;
   }
-  char* result = metadata_next_;
-  metadata_next_ += bytes;
+  char* result = metadata_.begin() + used;
+  metadata_next_ = result + bytes;
   return result;
+}
+
+void Arena::release_bits(PageId first, Pages count) const {
+  const size_t step = os_->page_bytes / kBitmapBytesPerPage;  // pages whose bits fill one
+  const size_t begin = round_up(first, step);
+  const size_t end = (size_t{first} + count) / step * step;
+  if (begin >= end) return;
+  os_->release(base_ - end * kBitmapBytesPerPage, (end - begin) * kBitmapBytesPerPage);
 }
 
 void Arena::set_class(PageId first, Pages count, SizeClass size_class) {

@@ -175,6 +175,10 @@ class Arena {
     return reinterpret_cast<uint64_t*>(bitmaps_[number].end());
   }
 
+  // Gives back the memory of the heap bitmap's part for pages that are nobody's, whose bits are all
+  // clear, as far as hardware pages of it belong to nobody else. The caller has them to itself.
+  void release_bits(PageId first, Pages count) const;
+
   // How much of a bitmap is in use. Caller holds the page heap's lock.
   size_t bitmap_bytes(unsigned number) const { return bitmaps_[number].committed_bytes(); }
 

@@ -499,6 +499,7 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     const bool given = bytes_of(count) >= tunable::kRefreshBytes
                            ? arena_.os().refresh(begin, bytes_of(count))
                            : arena_.os().release(begin, bytes_of(count));
+    if (given) release_bits_around(span, first, count);
 
     lock_.acquire();
     releasing_resident_ -= span->pages - span->released;
@@ -518,6 +519,15 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     total += resident;
   }
   return total;
+}
+
+// Bits of pages beside those that were given back, too, where they lie in one hardware page. A heap
+// of 1 GiB that shrinks would keep 8 MiB of them.
+void PageHeap::release_bits_around(const Span* span, PageId first, Pages count) const {
+  const size_t step = arena_.os().page_bytes / kBitmapBytesPerPage;
+  const auto begin = std::max(size_t{span->first}, first / step * step);
+  const auto end = std::min(size_t{span->end()}, round_up(size_t{first} + count, step));
+  arena_.release_bits(static_cast<PageId>(begin), static_cast<Pages>(end - begin));
 }
 
 // Free pages with memory beyond what a busy program frees and takes again: a little, and room for

@@ -149,6 +149,7 @@ class PageHeap {
   void destroy(Span* span);
   Pages releasable_range(const Span* span, PageId* first) const;
   Pages resident_range(const Span* span, Pages wanted, PageId* first) const;
+  void release_bits_around(const Span* span, PageId first, Pages count) const;
 
   static constexpr Pages kDebtStep = tunable::kDebtStepBytes >> kPageShift;
 

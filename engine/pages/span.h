@@ -19,12 +19,14 @@ namespace tri {
 enum class SpanState : uint8_t { kFree, kReleasing, kSmall, kLarge };
 
 struct Span {
-  // In a bucket of the central free list (small).
-  Span* next = nullptr;
-  Span* prev = nullptr;
-  // In a tree of free spans.
-  Span* left = nullptr;
-  Span* right = nullptr;
+  union {
+    Span* next = nullptr;  // small: in a bucket of the central free list
+    Span* left;            // free: in a tree
+  };
+  union {
+    Span* prev = nullptr;
+    Span* right;
+  };
 
   PageId first = 0;
   Pages pages = 0;
@@ -34,30 +36,27 @@ struct Span {
   SpanState state = SpanState::kFree;
   SizeClass size_class = kLargeClass;
   uint8_t bucket = 0;
-  bool zero = false;      // large: every page read as zero when it was handed out
-  bool resident = false;  // free: it is in the set of spans with memory to give back
-  bool remapped = false;  // its mapping has been moved and needs a refresh when freed
-  bool zeroing = false;   // large: calloc has not yet cleared it; its page bits still speak
-  bool grown = false;     // realloc has enlarged it before
+  bool zero = false;          // large: every page read as zero when it was handed out
+  bool resident = false;      // free: it is in the set of spans with memory to give back
+  bool remapped : 1 = false;  // its mapping has been moved and needs a refresh when freed
+  bool zeroing : 1 = false;   // large: calloc has not yet cleared it; its page bits still speak
+  bool grown : 1 = false;     // realloc has enlarged it before
+  uint8_t pass = 0;           // small: the last pass that looked for holes in it
+  uint16_t swept = 0;         // in a collected heap: the collection after which, modulo 2^16
+  uint16_t pins = 0;          // in a collected heap: views of the program on its memory
 
-  // Small.
-  uint32_t live = 0;        // objects handed out to caches and the program
-  uint32_t first_word = 0;  // no word of its bits before this has a free object
-  uint32_t holes = 0;       // its hardware pages without memory, a bit each (central/holes.cc)
-  uint8_t pass = 0;         // the last pass that looked for holes in it
-
-  // Large: what the program asked for, in bytes.
-  uint64_t requested = 0;
-
-  // In a collected heap.
-  uint32_t slot_granules = 0;
-  uint16_t swept = 0;  // the collection after which it was last swept, modulo 2^16
-  uint16_t pins = 0;   // views of the program on its memory
+  uint32_t live = 0;  // small: objects handed out to caches and the program
+  union {
+    uint32_t first_word = 0;  // small: no word of its bits before this has a free object
+    uint32_t slot_granules;   // in a collected heap
+  };
+  uint32_t holes = 0;  // small: its hardware pages without memory, a bit each (central/holes.cc)
+  uint64_t requested = 0;  // large: what the program asked for, in bytes
 
   bool contains(PageId page) const { return page - first < pages; }
   PageId end() const { return first + pages; }
 };
 
-static_assert(sizeof(Span) <= 88, "one structure per 8 KiB span: 1 % of the heap");
+static_assert(sizeof(Span) == 64, "a cache line for each span: at most 1/128 of the heap");
 
 }  // namespace tri

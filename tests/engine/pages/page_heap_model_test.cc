@@ -84,6 +84,13 @@ class PageModel {
   Pages note_releases() {
     Pages emptied = 0;
     for (const Range& range : heap_.os.take_released()) {
+      if (range.begin < heap_.arena.base()) {  // bits, of pages that are nobody's
+        const auto end = static_cast<size_t>(heap_.arena.base() - range.begin);
+        for (size_t at = end - range.bytes; at < end; at += kBitmapBytesPerPage) {
+          CHECK(!pages_[at / kBitmapBytesPerPage].used);
+        }
+        continue;
+      }
       const PageId first = heap_.arena.page_of(range.begin);
       for (PageId page = first; page < first + (range.bytes >> kPageShift); ++page) {
         CHECK(!pages_[page].used);
