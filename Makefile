@@ -5,6 +5,7 @@
 #   make test     everything that must pass
 #   make engine   the engine's libraries alone, in build/engine, for working on it
 #   make stress   the long storms
+#   make proofs   checks the models of what threads do with each other; needs Spin
 #   make bench    the benchmarks of the README, interleaved with the other allocators
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ SOURCES := $(shell find engine bindings launcher src include -type f -not -path 
            CMakeLists.txt pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint unit stress bench engine format clean
+.PHONY: demo test lint unit stress proofs bench engine format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed $(VENV)/service
@@ -25,8 +26,8 @@ demo: $(VENV)/installed $(VENV)/service
 test: lint unit
 
 lint: $(VENV)/installed
-	$(BIN)/ruff check src tests bench examples tools
-	$(BIN)/ruff format --check src tests bench examples tools
+	$(BIN)/ruff check src tests bench examples tools proofs
+	$(BIN)/ruff format --check src tests bench examples tools proofs
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $$(find engine bindings launcher tests/engine bench \
 	  -name '*.cc' -o -name '*.h' -o -name '*.c')
@@ -37,6 +38,9 @@ unit: $(VENV)/installed $(VENV)/service engine
 
 stress: $(VENV)/installed $(VENV)/service engine
 	$(BIN)/python -m pytest -q -m stress tests
+
+proofs:
+	@$(PYTHON) -m proofs
 
 bench: $(VENV)/installed engine
 	$(BIN)/python -m bench run --suite startup
@@ -51,8 +55,8 @@ build/engine/build.ninja: $(VENV)/tools CMakeLists.txt
 	@rm -f build-engine.log
 
 format: $(VENV)/tools
-	$(BIN)/ruff check --fix src tests bench examples tools
-	$(BIN)/ruff format src tests bench examples tools
+	$(BIN)/ruff check --fix src tests bench examples tools proofs
+	$(BIN)/ruff format src tests bench examples tools proofs
 	$(BIN)/clang-format -i $$(find engine bindings launcher tests/engine bench \
 	  -name '*.cc' -o -name '*.h' -o -name '*.c')
 
