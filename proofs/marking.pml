@@ -6,8 +6,9 @@
  * Proved    safe: nothing that a root, a field or a weak reference leads to is swept or handed out
  *           again; terminates: each marking ends, under weak fairness, whatever mutators do.
  * Assumed   memory is sequentially consistent; processors.pml, for what holding one means. In C11
- *           terms: load_reference() acquires and store_reference() releases, so that the marker
- *           sees a record zeroed; the acquire of a processor orders `marking`, a relaxed load.
+ *           terms: load_reference() acquires, store_reference() and exchange_reference() release, so
+ *           that the marker sees a record zeroed; the acquire of a processor orders `marking`, a
+ *           relaxed load.
  * World     two records of one page with one reference each, two handles; one thread that does
  *           everything for ever. With a weak reference: one record, or two in any graph from which
  *           records only go. Two threads that race for fields, from any graph. Runs have as many
@@ -87,8 +88,9 @@ bool suspect;             /* WeakTable::first_suspect_ */
         shaded_blocks = shaded_blocks | (bit(shaded[me]) & ~1); shaded[me] = record \
      :: else fi
 
-/* CollectedHeap::store(). The load, with the shade, and the store are steps of their own, since two
- * threads may store into one slot; the shade is into a buffer that nobody else looks at. */
+/* CollectedHeap::store(): exchange_reference(), and a shade of what that returned. They are steps of
+ * their own, since two threads may store into one slot; the shade is into a buffer that nobody else
+ * looks at. */
 inline store(me, slot, value) {
 #if defined(BROKEN_SHADES_AFTER_STORE)
   field[slot] = value;
@@ -99,8 +101,8 @@ inline store(me, slot, value) {
 #elif defined(BROKEN_NO_BARRIER)
   field[slot] = value
 #else
-  atomic { shade(me, field[slot]) }
-  field[slot] = value
+  atomic { old = field[slot]; field[slot] = value }
+  atomic { shade(me, old); old = 0 }
 #endif
 }
 
@@ -133,7 +135,7 @@ inline take_run(me) {
 /* One call after another, each with a processor. Handles are read in the step that takes it: they
  * do not change under a call that is given them. */
 proctype Mutator(byte me) {
-  byte record, value, to;
+  byte record, value, old, to;
 end_idle:
   do
   :: atomic {

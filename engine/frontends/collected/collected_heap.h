@@ -161,11 +161,12 @@ class CollectedHeap {
   // --- references -------------------------------------------------------------------------------
   // `slot` lies in a live record.
   void store(Access& access, Reference* slot, Reference value) {
-    if (__builtin_expect(space_.marking.load(std::memory_order_relaxed), 0)) {
-      shade(access, load_reference(slot));
-    }
     if (__builtin_expect(has_frozen_, 0)) remember(slot);
-    store_reference(slot, value);
+    if (__builtin_expect(space_.marking.load(std::memory_order_relaxed), 0)) {
+      shade(access, exchange_reference(slot, value));
+    } else {
+      store_reference(slot, value);
+    }
   }
   // Whether a store has more to do than to store. Changes only while the world is stopped.
   bool stores_are_watched() const { return is_marking() || has_frozen_; }
