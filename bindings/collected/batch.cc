@@ -280,6 +280,7 @@ PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count) {
   BatchObject* const batch = batch_of(self);
   batch->array = array;
   const size_t runs = array->runs.run_count();
+  settle_notes();
   if (runs > kManyRuns && 2 * runs > static_cast<size_t>(count)) {
     PyObject* const all = gather(batch);
     Py_DECREF(self);

@@ -42,7 +42,7 @@ enum class Gil : bool { kReleased, kHeld };
 class Inside {
  public:
   explicit Inside(PyObject* self, Gil gil = Gil::kHeld);
-  ~Inside() { lock_.release(); }
+  ~Inside();
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
 
@@ -53,6 +53,7 @@ class Inside {
   CollectedHeap& heap_;
   Reference record_;
   tri::platform::Lock& lock_;
+  Gil gil_;
 };
 
 inline const RecordInfo& info_of(PyObject* self) { return info_of(Py_TYPE(self)); }
@@ -73,6 +74,7 @@ void in_bulk(Py_ssize_t count, Work work) {
   PyThreadState* const thread = PyEval_SaveThread();
   work(Gil::kReleased);
   PyEval_RestoreThread(thread);
+  settle_notes();
 }
 
 }  // namespace trimalloc::bindings
