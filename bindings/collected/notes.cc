@@ -157,6 +157,17 @@ SampleNote* take_samples(SampleNote** list, const HeapState* heap) {
   return taken;
 }
 
+// The program's call has succeeded: what goes wrong now is not its error, but Ctrl-C is its.
+void forgive(PyObject* log) {
+  if (PyErr_Occurred() == nullptr) return;
+  if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) == 0) {
+    PyErr_WriteUnraisable(log);
+    return;
+  }
+  PyErr_Clear();
+  PyErr_SetInterrupt();
+}
+
 void settle_samples(HeapState& heap, SampleNote* notes) {
   PyObject* const log = heap.samples == nullptr ? nullptr : Py_NewRef(heap.samples);
   PyObject* list = log == nullptr ? nullptr : PyList_New(0);
@@ -177,7 +188,7 @@ void settle_samples(HeapState& heap, SampleNote* notes) {
     g_waiting_notes.fetch_sub(1, std::memory_order_relaxed);
   }
   PyObject* const done = list == nullptr ? nullptr : PyObject_CallMethod(log, "_note", "O", list);
-  if (done == nullptr && PyErr_Occurred() != nullptr) PyErr_WriteUnraisable(log);
+  if (done == nullptr) forgive(log);
   Py_XDECREF(done);
   Py_XDECREF(list);
   Py_XDECREF(log);

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy
 import pytest
+from tests.python.collected.shapes import graph_classes
 
 import trimalloc
-from tests.python.collected.shapes import graph_classes
 
 # So near that each record is one: a granule without has the probability exp(-16).
 EACH = 1
@@ -245,9 +245,8 @@ def test_bad_labels_are_clear_errors() -> None:
         with pytest.raises(ValueError, match="a label is a name"):
             trimalloc.label(bad)  # type: ignore[arg-type]
     one = trimalloc.label("one")
-    with one:
-        with pytest.raises(RuntimeError, match="open already"), one:
-            pass
+    with one, pytest.raises(RuntimeError, match="open already"), one:
+        pass
     with one:
         pass  # after its end it may be opened again
 

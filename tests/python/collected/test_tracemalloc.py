@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy
 import pytest
+from tests.python.collected.shapes import graph_classes
 
 import trimalloc
-from tests.python.collected.shapes import graph_classes
 
 PAGE = 8192
 
