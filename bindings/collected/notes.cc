@@ -85,8 +85,7 @@ void span_gone(void* owner, Reference first) {
   }
 }
 
-void settle_spans() {
-  const Guard guard(g_spans.lock);
+void settle_spans_locked() {
   while (SpanNote* const note = g_spans.first) {
     g_spans.first = note->next;
     if (note->bytes != 0) {
@@ -98,6 +97,11 @@ void settle_spans() {
     g_waiting_notes.fetch_sub(1, std::memory_order_relaxed);
   }
   g_spans.last = &g_spans.first;
+}
+
+void settle_spans() {
+  const Guard guard(g_spans.lock);
+  settle_spans_locked();
 }
 
 // --- samples --------------------------------------------------------------------------------
@@ -210,6 +214,18 @@ void settle_notes_slow() {
 void observe(HeapState& heap) {
   heap.trace_domain = kFirstDomain + g_heaps.fetch_add(1, std::memory_order_relaxed) % kDomains;
   heap.observer = {&heap, sampled, span_made, span_gone};
+}
+
+// Spans that have been where the array is now must not be forgotten after it was traced.
+void trace_array(const HeapState& heap, const void* array, size_t bytes) {
+  if (!is_tracing(heap)) return;
+  const Guard guard(g_spans.lock);
+  settle_spans_locked();
+  trace(heap.trace_domain, reinterpret_cast<uintptr_t>(array), bytes);
+}
+
+void untrace_array(const HeapState& heap, const void* array) {
+  forget_trace(heap.trace_domain, reinterpret_cast<uintptr_t>(array));
 }
 
 void untrace(HeapState& heap) {

@@ -250,6 +250,9 @@ inline void note_made(const HeapState& heap, Access& access, Reference record) {
 void observe(HeapState& heap);
 // Before the heap goes: tracemalloc forgets what it has.
 void untrace(HeapState& heap);
+// What a batch has beside the records; while any code may run.
+void trace_array(const HeapState& heap, const void* array, size_t bytes);
+void untrace_array(const HeapState& heap, const void* array);
 // How many notes wait, of all heaps and threads.
 extern std::atomic<uint32_t> g_waiting_notes;
 void settle_notes_slow();

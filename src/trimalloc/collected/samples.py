@@ -183,7 +183,10 @@ def _stack() -> tuple[Frame, ...]:
 
 
 class SampleLog:
-    """What a heap has sampled and not lost since. Single operations of a dict need no lock."""
+    """What a heap has sampled and not lost since.
+
+    Single operations of a dict need no lock; walking it could meet another thread's.
+    """
 
     __slots__ = ("_entries", "_sweep_at")
 
@@ -197,14 +200,14 @@ class SampleLog:
         for one in samples:
             self._entries[id(one[0])] = _Entry(*one, label, stack)
         if len(self._entries) >= self._sweep_at:
-            for key, entry in list(self._entries.items()):
+            for key, entry in self._entries.copy().items():
                 if not entry.weak.alive:
                     self._entries.pop(key, None)
             self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._entries))
 
     def alive(self) -> tuple[Sample, ...]:
         """Return the samples whose records live."""
-        return tuple(_sample(one) for one in list(self._entries.values()) if one.weak.alive)
+        return tuple(_sample(one) for one in self._entries.copy().values() if one.weak.alive)
 
 
 class Sampling(_collected.Heap):

@@ -46,7 +46,7 @@ def test_pages_of_records_are_traced_to_who_made_them() -> None:
 
 def test_what_is_freed_is_forgotten() -> None:
     g = graph_classes()
-    kept = g.Vertex.batch(1000)  # noqa: F841
+    kept = [g.Vertex(id=i) for i in range(1000)]
     dropped = g.Edge.batch(100_000)
     assert traced_bytes(g.heap) > 1_600_000
     del dropped
@@ -56,6 +56,7 @@ def test_what_is_freed_is_forgotten() -> None:
         for i in range(5000):
             g.Vertex(id=i)
     g.heap.collect()
+    assert len(kept) == 1000
     assert traced_bytes(g.heap) == g.heap.stats().span_bytes
 
 
@@ -65,6 +66,20 @@ def test_collections_beside_the_program_forget_by_themselves() -> None:
         g.Vertex.batch(100_000)
     g.heap.collect()
     assert traced_bytes(g.heap) == g.heap.stats().span_bytes == 0
+
+
+def test_the_array_of_a_batch_is_traced_as_long_as_the_batch_lives() -> None:
+    g = graph_classes()
+    many = g.Edge.batch(100_000)
+    of_spans = g.heap.stats().span_bytes
+    before = traced_bytes(g.heap)
+    assert of_spans < before < of_spans + 2 * PAGE
+    selected = many[::-1]
+    (largest,) = (one for one in traces_of(g.heap.tracemalloc_domain) if one.size == 400_000)
+    assert largest.traceback[-1].filename == __file__
+    del selected
+    assert traced_bytes(g.heap) == before
+    assert len(many) == 100_000
 
 
 def test_each_heap_has_its_own_domain() -> None:
@@ -117,14 +132,15 @@ def test_what_was_made_before_tracing_is_not_seen() -> None:
 def test_threads_that_make_and_collect_leave_what_there_is() -> None:
     g = graph_classes()
     kept = []
+    index = numpy.arange(1000)
 
     def churn(number: int) -> None:
         for i in range(30):
             g.Vertex.batch(20_000)
-            index = g.heap.map(trimalloc.int64, trimalloc.int64)
-            index.set_many(numpy.arange(5_000 * number), numpy.arange(5_000 * number))
+            numbers = numpy.arange(5_000 * number)
+            g.heap.map(trimalloc.int64, trimalloc.int64).set_many(numbers, numbers)
             if i % 10 == 0:
-                kept.append(g.Edge.batch(1000))
+                kept.extend(g.Edge.batch(1000)[index])
 
     threads = [threading.Thread(target=churn, args=(number,)) for number in range(1, 4)]
     for thread in threads:
