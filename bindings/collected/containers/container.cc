@@ -30,11 +30,6 @@ Inside::Inside(PyObject* self, Gil gil)
       lock_(lock_of(heap_, record_, gil)),
       gil_(gil) {}
 
-Inside::~Inside() {
-  lock_.release();
-  if (gil_ == Gil::kHeld) settle_notes();
-}
-
 bool check_container(PyObject* self) {
   if (info_of(self).container != nullptr) return true;
   PyErr_Format(PyExc_TypeError,

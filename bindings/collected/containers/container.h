@@ -42,7 +42,10 @@ enum class Gil : bool { kReleased, kHeld };
 class Inside {
  public:
   explicit Inside(PyObject* self, Gil gil = Gil::kHeld);
-  ~Inside();
+  ~Inside() {
+    lock_.release();
+    if (gil_ == Gil::kHeld) settle_notes();
+  }
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
 
