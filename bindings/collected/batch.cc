@@ -41,6 +41,7 @@ void batch_dealloc(PyObject* self) {
   PyTypeObject* const type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
   if (batch->array != nullptr) {
+    untrace_array(*batch->heap, batch->array->slots);
     Access access(*batch->heap->heap);
     batch->heap->heap->remove_root_array(access, batch->array);
   }
@@ -241,6 +242,7 @@ PyObject* new_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count) {
     Py_DECREF(self);
     return no_memory(heap);
   }
+  trace_array(heap, batch->array->slots, static_cast<size_t>(count) * sizeof(Reference));
   return self;
 }
 
@@ -279,7 +281,9 @@ PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count) {
   }
   BatchObject* const batch = batch_of(self);
   batch->array = array;
+  trace_array(*info.heap, array->slots, array->runs.capacity() * sizeof(tri::collected::RootRun));
   const size_t runs = array->runs.run_count();
+  settle_notes();
   if (runs > kManyRuns && 2 * runs > static_cast<size_t>(count)) {
     PyObject* const all = gather(batch);
     Py_DECREF(self);

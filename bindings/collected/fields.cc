@@ -14,7 +14,10 @@ HeapState* acquire(HeapState* heap) {
 
 void release(HeapState* heap) {
   if (heap->count.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (heap->heap != nullptr) heap->heap->destroy();
+  if (heap->heap != nullptr) {
+    untrace(*heap);
+    heap->heap->destroy();
+  }
   delete heap;
 }
 

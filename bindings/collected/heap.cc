@@ -15,6 +15,7 @@ struct HeapObject {
   PyObject_HEAD HeapState* state;
   PyObject* classes;    // a dict: name -> record class; keeps them alive
   PyObject* callbacks;  // a dict: record class -> whom to tell of reclaimed records
+  PyObject* samples;    // who keeps what was sampled, or null
   ModuleState* module;
   PyObject* weak_references;
 };
@@ -28,10 +29,12 @@ bool check_open(const HeapObject* self) {
 
 // --- life -----------------------------------------------------------------------------------
 
-// Heap(procs, gc_percent, limit, checked, concurrent, batch_class, file, writable, verify)
+// Heap(procs, gc_percent, limit, checked, concurrent, batch_class, file, writable, verify, samples,
+// sample_bytes)
 PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-  static const char* names[] = {"procs",       "gc_percent", "limit",    "checked", "concurrent",
-                                "batch_class", "file",       "writable", "verify",  nullptr};
+  static const char* names[] = {"procs",      "gc_percent",  "limit",        "checked",
+                                "concurrent", "batch_class", "file",         "writable",
+                                "verify",     "samples",     "sample_bytes", nullptr};
   unsigned int procs = 0;
   int gc_percent = 100;
   Py_ssize_t limit = 0;
@@ -41,9 +44,12 @@ PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
   int file = -1;
   int writable = 0;
   int verify = 0;
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|IinppO!ipp", const_cast<char**>(names),
+  PyObject* samples = nullptr;
+  Py_ssize_t sample_bytes = 0;
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|IinppO!ippOn", const_cast<char**>(names),
                                    &procs, &gc_percent, &limit, &checked, &concurrent, &PyType_Type,
-                                   &batch_class, &file, &writable, &verify)) {
+                                   &batch_class, &file, &writable, &verify, &samples,
+                                   &sample_bytes)) {
     return nullptr;
   }
   PyTypeObject* base = type;
@@ -63,6 +69,10 @@ PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
   }
   object->state->by_name = object->classes;
   object->state->callbacks = object->callbacks;
+  object->samples = Py_XNewRef(samples);
+  object->state->samples = samples;
+  object->state->weak_type = object->module->weak_type;
+  observe(*object->state);
   object->state->batch_class = batch_class != nullptr
                                    ? batch_class
                                    : reinterpret_cast<PyObject*>(object->module->batch_type);
@@ -72,6 +82,8 @@ PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
   options.limit_bytes = static_cast<size_t>(limit < 0 ? 0 : limit);
   options.checked = checked != 0;
   options.concurrent = concurrent != 0;
+  options.observer = &object->state->observer;
+  options.sample_bytes = static_cast<uint64_t>(sample_bytes);
   tri::collected::FileHeader header;
   if (file >= 0) {
     if (!check_saved_file(*object->module, file, verify != 0, &header)) {
@@ -98,6 +110,7 @@ int heap_traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(heap_of(self)->classes);
   Py_VISIT(heap_of(self)->callbacks);
+  Py_VISIT(heap_of(self)->samples);
   return 0;
 }
 
@@ -108,10 +121,12 @@ int heap_clear(PyObject* self) {
     for (PyObject*& one : object->state->classes) one = nullptr;
     object->state->by_name = nullptr;
     object->state->callbacks = nullptr;
+    object->state->samples = nullptr;
     object->state->closed = true;
   }
   Py_CLEAR(object->classes);
   Py_CLEAR(object->callbacks);
+  Py_CLEAR(object->samples);
   return 0;
 }
 
@@ -243,7 +258,8 @@ PyObject* heap_declare(PyObject* self, PyObject* arguments) {
 PyObject* heap_collect(PyObject* self, PyObject*) {
   if (!check_open(heap_of(self))) return nullptr;
   Py_BEGIN_ALLOW_THREADS heap_of(self)->state->heap->collect();
-  Py_END_ALLOW_THREADS tell_reclaims(*heap_of(self)->state);
+  Py_END_ALLOW_THREADS settle_notes();
+  tell_reclaims(*heap_of(self)->state);
   Py_RETURN_NONE;
 }
 
@@ -396,6 +412,18 @@ PyObject* heap_set_pace(PyObject* self, PyObject* arguments) {
   Py_RETURN_NONE;
 }
 
+PyObject* heap_set_sample_bytes(PyObject* self, PyObject* bytes) {
+  const Py_ssize_t wanted = PyLong_AsSsize_t(bytes);
+  if ((wanted == -1 && PyErr_Occurred() != nullptr) || !check_open(heap_of(self))) return nullptr;
+  Py_BEGIN_ALLOW_THREADS heap_of(self)->state->heap->set_sample_bytes(
+      static_cast<uint64_t>(wanted));
+  Py_END_ALLOW_THREADS Py_RETURN_NONE;
+}
+
+PyObject* heap_trace_domain(PyObject* self, PyObject*) {
+  return PyLong_FromUnsignedLong(heap_of(self)->state->trace_domain);
+}
+
 PyObject* heap_collect_always(PyObject* self, PyObject* always) {
   if (!check_open(heap_of(self))) return nullptr;
   heap_of(self)->state->heap->set_collect_always(always == Py_True);
@@ -413,6 +441,8 @@ PyMethodDef kMethods[] = {
     {"_counters", heap_counters, METH_NOARGS, nullptr},
     {"_set_pace", heap_set_pace, METH_VARARGS, nullptr},
     {"_collect_always", heap_collect_always, METH_O, nullptr},
+    {"_set_sample_bytes", heap_set_sample_bytes, METH_O, nullptr},
+    {"_trace_domain", heap_trace_domain, METH_NOARGS, nullptr},
     {"collect", heap_collect, METH_NOARGS,
      "collect() -> None\n\nA whole collection; other threads go on meanwhile."},
     {"freeze", heap_freeze, METH_NOARGS,

@@ -126,7 +126,10 @@ PyObject* record_vectorcall(PyObject* callable, PyObject* const* arguments, size
       good = write_field(info, handle_of(self), *field, arguments[count + i]);
     }
   }
-  if (good && set_initial(info, self, given)) return self;
+  if (good && set_initial(info, self, given)) {
+    settle_notes();
+    return self;
+  }
   Py_DECREF(self);
   return nullptr;
 }
@@ -175,7 +178,9 @@ int record_setattro(PyObject* self, PyObject* name, PyObject* value) {
       return store_as(memory, PyFloat_AS_DOUBLE(value)), 0;
     }
   }
-  return write_field(info, handle_of(self), *field, value) ? 0 : -1;
+  const bool written = write_field(info, handle_of(self), *field, value);
+  settle_notes();
+  return written ? 0 : -1;
 }
 
 // --- identity and text ----------------------------------------------------------------------
@@ -238,22 +243,25 @@ PyObject* record_copy(PyObject* self, PyObject*) {
   PyObject* copy = make_record(type);
   if (copy == nullptr) return nullptr;
   CollectedHeap& heap = *info.heap->heap;
-  // What a fresh record holds is nothing, so there is nothing to shade; but a reference may not be
-  // torn, and the original must not change its references in between.
-  Access access(heap);
-  const tri::collected::Layout& layout = info.type->layout;
-  char* const to = handle_of(copy)->record;
-  const char* const from = handle_of(self)->record;
-  uint32_t at = 0;
-  for (uint32_t run = 0; run < layout.run_count; ++run) {
-    std::memcpy(to + at, from + at, layout.runs[run].offset - at);
-    at = layout.runs[run].offset;
-    for (uint32_t i = 0; i < layout.runs[run].count; ++i, at += sizeof(Reference)) {
-      heap.store(access, reinterpret_cast<Reference*>(to + at),
-                 tri::collected::load_reference(reinterpret_cast<const Reference*>(from + at)));
+  {
+    // What a fresh record holds is nothing, so there is nothing to shade; but a reference may not
+    // be torn, and the original must not change its references in between.
+    Access access(heap);
+    const tri::collected::Layout& layout = info.type->layout;
+    char* const to = handle_of(copy)->record;
+    const char* const from = handle_of(self)->record;
+    uint32_t at = 0;
+    for (uint32_t run = 0; run < layout.run_count; ++run) {
+      std::memcpy(to + at, from + at, layout.runs[run].offset - at);
+      at = layout.runs[run].offset;
+      for (uint32_t i = 0; i < layout.runs[run].count; ++i, at += sizeof(Reference)) {
+        heap.store(access, reinterpret_cast<Reference*>(to + at),
+                   tri::collected::load_reference(reinterpret_cast<const Reference*>(from + at)));
+      }
     }
+    std::memcpy(to + at, from + at, layout.bytes - at);
   }
-  std::memcpy(to + at, from + at, layout.bytes - at);
+  settle_notes();
   return copy;
 }
 

@@ -94,12 +94,16 @@ struct HeapState {
   std::atomic<bool> freed_by_hand{false};
   bool closed = false;
   bool read_only = false;
-  PyObject* classes[256] = {};      // by page kind; borrowed: the Heap object owns them
-  PyObject* by_name = nullptr;      // a dict, borrowed
-  PyObject* batch_class = nullptr;  // what batches are made of; borrowed
-  PyObject* callbacks = nullptr;    // a dict: record class -> whom to tell what is gone; borrowed
+  PyObject* classes[256] = {};        // by page kind; borrowed: the Heap object owns them
+  PyObject* by_name = nullptr;        // a dict, borrowed
+  PyTypeObject* weak_type = nullptr;  // borrowed from the module
+  PyObject* batch_class = nullptr;    // what batches are made of; borrowed
+  PyObject* callbacks = nullptr;      // a dict: record class -> whom to tell what is gone; borrowed
   std::atomic<bool> telling{false};
   std::atomic<uint32_t> open_regions{0};  // of all threads
+  PyObject* samples = nullptr;            // who keeps what was sampled; borrowed, null: nobody
+  tri::collected::Observer observer;      // notes.cc
+  unsigned trace_domain = 0;              // of tracemalloc
 };
 HeapState* acquire(HeapState* heap);
 void release(HeapState* heap);
@@ -242,9 +246,27 @@ inline bool has_regions(const HeapState& heap) {
 inline void note_made(const HeapState& heap, Access& access, Reference record) {
   if (__builtin_expect(has_regions(heap), 0)) note_made_slow(heap, access, record);
 }
+// Makes the heap's observer, before the heap.
+void observe(HeapState& heap);
+// Before the heap goes: tracemalloc forgets what it has.
+void untrace(HeapState& heap);
+// What a batch has beside the records; while any code may run.
+void trace_array(const HeapState& heap, const void* array, size_t bytes);
+void untrace_array(const HeapState& heap, const void* array);
+// How many notes wait, of all heaps and threads.
+extern std::atomic<uint32_t> g_waiting_notes;
+void settle_notes_slow();
+// Whoever may have allocated says so when any code may run, and before it returns to Python.
+inline void settle_notes() {
+  if (__builtin_expect(g_waiting_notes.load(std::memory_order_relaxed) != 0, 0)) {
+    settle_notes_slow();
+  }
+}
 // The heap behind a Heap object; null and an error when it is closed.
 HeapState* open_state_of(PyObject* heap);
-PyObject* make_weak(HeapState& heap, ModuleState& state, PyObject* record);
+PyObject* make_weak(HeapState& heap, const ModuleState& state, PyObject* record);
+// A weak reference that takes over its slot; on failure the slot stays the caller's.
+PyObject* adopt_weak(HeapState& heap, tri::collected::WeakId id);
 // Calls back for the records that are gone, if there are any: for moments when any code may run.
 void tell_reclaims_slow(HeapState& heap);
 inline void tell_reclaims(HeapState& heap) {

@@ -55,6 +55,18 @@ PyObject* weak_repr(PyObject* self) {
                               reinterpret_cast<PyTypeObject*>(type)->tp_name);
 }
 
+PyObject* weak_alive(PyObject* self, void*) {
+  HeapState& heap = *weak_of(self)->heap;
+  if (heap.closed) Py_RETURN_FALSE;
+  Access access(*heap.heap);
+  return PyBool_FromLong(heap.heap->weak_is_alive(access, weak_of(self)->id));
+}
+
+PyGetSetDef kProperties[] = {
+    {"alive", weak_alive, nullptr,
+     "Whether the record is still there, without making a handle of it.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
 PyMethodDef kMethods[] = {
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},
     {nullptr, nullptr, 0, nullptr},
@@ -64,6 +76,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_call, reinterpret_cast<void*>(weak_call)},
     {Py_tp_repr, reinterpret_cast<void*>(weak_repr)},
     {Py_tp_methods, kMethods},
+    {Py_tp_getset, kProperties},
     {Py_tp_doc, const_cast<char*>("Names a record without keeping it: call it for a handle, or "
                                   "None when the record is gone.")},
     {0, nullptr},
@@ -73,7 +86,7 @@ PyType_Spec kSpec = {"trimalloc._collected.WeakReference", sizeof(WeakObject), 0
 
 }  // namespace
 
-PyObject* make_weak(HeapState& heap, ModuleState& state, PyObject* record) {
+PyObject* make_weak(HeapState& heap, const ModuleState& state, PyObject* record) {
   Reference reference = kNone;
   if (!reference_of(heap, state, record, &reference)) return nullptr;
   tri::collected::WeakId id;
@@ -82,12 +95,17 @@ PyObject* make_weak(HeapState& heap, ModuleState& state, PyObject* record) {
     id = heap.heap->add_weak(access, reference);
   }
   if (id == tri::collected::kNoWeak) return no_memory(heap);
-  PyObject* self = state.weak_type->tp_alloc(state.weak_type, 0);
+  PyObject* const self = adopt_weak(heap, id);
   if (self == nullptr) {
     Access access(*heap.heap);
     heap.heap->remove_weak(access, id);
-    return nullptr;
   }
+  return self;
+}
+
+PyObject* adopt_weak(HeapState& heap, tri::collected::WeakId id) {
+  PyObject* const self = heap.weak_type->tp_alloc(heap.weak_type, 0);
+  if (self == nullptr) return nullptr;
   weak_of(self)->heap = acquire(&heap);
   weak_of(self)->id = id;
   return self;

@@ -44,10 +44,12 @@ if TYPE_CHECKING:
     from trimalloc.collected.inspection import Histogram, HistogramRow, PathStep, RootPath
     from trimalloc.collected.opening import open_heap
     from trimalloc.collected.regions import LeakRow, Leaks, Region
+    from trimalloc.collected.samples import Frame, Sample, SampleRow, Samples
     from trimalloc.collected.traversal import Walk
     from trimalloc.engine import is_active, mode, release, verify
     from trimalloc.explanation import Explanation, explain
     from trimalloc.geometry import SizeClass, size_classes
+    from trimalloc.labels import label
     from trimalloc.limits import set_memory_limit
     from trimalloc.location import get_include, heap_library_path, library_path
     from trimalloc.pools.pool import Pool
@@ -65,6 +67,7 @@ __all__ = [
     "Bytes",
     "ClassStats",
     "Explanation",
+    "Frame",
     "Heap",
     "HeapFileError",
     "HeapStats",
@@ -83,6 +86,9 @@ __all__ = [
     "Record",
     "Region",
     "RootPath",
+    "Sample",
+    "SampleRow",
+    "Samples",
     "Setting",
     "SharedPool",
     "SharedPoolStats",
@@ -109,6 +115,7 @@ __all__ = [
     "int32",
     "int64",
     "is_active",
+    "label",
     "library_path",
     "mode",
     "on_pressure",
@@ -132,6 +139,7 @@ _HOMES = {
     "Bytes": "collected.fields",
     "ClassStats": "snapshot",
     "Explanation": "explanation",
+    "Frame": "collected.samples",
     "Heap": "collected.heap",
     "HeapFileError": "collected.heap_file_error",
     "HeapStats": "collected.heap_stats",
@@ -151,6 +159,9 @@ _HOMES = {
     "Record": "_collected",
     "Region": "collected.regions",
     "RootPath": "collected.inspection",
+    "Sample": "collected.samples",
+    "SampleRow": "collected.samples",
+    "Samples": "collected.samples",
     "Setting": "settings",
     "SharedPool": "pools.shared_pool",
     "SharedPoolStats": "pools.shared_pool",
@@ -177,6 +188,7 @@ _HOMES = {
     "int64": "collected.fields",
     "int8": "collected.fields",
     "is_active": "engine",
+    "label": "labels",
     "library_path": "location",
     "mode": "engine",
     "on_pressure": "pressure",

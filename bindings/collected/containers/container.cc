@@ -27,7 +27,8 @@ tri::platform::Lock& lock_of(CollectedHeap& heap, Reference record, Gil gil) {
 Inside::Inside(PyObject* self, Gil gil)
     : heap_(*info_of(self).heap->heap),
       record_(heap_.reference_to(handle_of(self)->record)),
-      lock_(lock_of(heap_, record_, gil)) {}
+      lock_(lock_of(heap_, record_, gil)),
+      gil_(gil) {}
 
 bool check_container(PyObject* self) {
   if (info_of(self).container != nullptr) return true;

@@ -42,7 +42,10 @@ enum class Gil : bool { kReleased, kHeld };
 class Inside {
  public:
   explicit Inside(PyObject* self, Gil gil = Gil::kHeld);
-  ~Inside() { lock_.release(); }
+  ~Inside() {
+    lock_.release();
+    if (gil_ == Gil::kHeld) settle_notes();
+  }
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
 
@@ -53,6 +56,7 @@ class Inside {
   CollectedHeap& heap_;
   Reference record_;
   tri::platform::Lock& lock_;
+  Gil gil_;
 };
 
 inline const RecordInfo& info_of(PyObject* self) { return info_of(Py_TYPE(self)); }
@@ -73,6 +77,7 @@ void in_bulk(Py_ssize_t count, Work work) {
   PyThreadState* const thread = PyEval_SaveThread();
   work(Gil::kReleased);
   PyEval_RestoreThread(thread);
+  settle_notes();
 }
 
 }  // namespace trimalloc::bindings

@@ -46,6 +46,9 @@ CollectedHeap* CollectedHeap::create(const platform::Os& os, const HeapOptions& 
 bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
   os_ = &os;
   options_ = options;
+  sample_bytes_.store(options.observer != nullptr ? options.sample_bytes : 0,
+                      std::memory_order_relaxed);
+  space_.observer = options.observer;
   if (!space_.start(os, options.bytes, platform::address_space_limit())) return false;
   if (!roots_.start(space_)) return false;
   marker_.start(space_);
@@ -76,7 +79,10 @@ bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
     auto* processor = new (&processors_[i]) Processor();
     processor->number = i;
     processor->runs = static_cast<Run*>(space_.arena.allocate_metadata(kMaxSources * sizeof(Run)));
-    if (processor->runs == nullptr) return false;
+    processor->sample_gaps =
+        static_cast<uint64_t*>(space_.arena.allocate_metadata(kMaxSources * sizeof(uint64_t)));
+    if (processor->runs == nullptr || processor->sample_gaps == nullptr) return false;
+    processor->random = SampleRandom(platform::now_ns() ^ reinterpret_cast<uintptr_t>(processor));
   }
   trace_.start();
   pacer_.set_gc_percent(options.gc_percent);
@@ -166,13 +172,16 @@ void CollectedHeap::yield_slow(Access& access) {
 // --- runs -----------------------------------------------------------------------------------
 
 Reference CollectedHeap::allocate_slow(Access& access, SourceId id) {
+  const Run& run = access.processor_->runs[id];
+  if (run.next != run.searched) return allocate_sampled(access, id);
   before_refill(access);
   for (int attempt = 0; attempt < 2; ++attempt) {
     // It may be another processor than before, which has a run.
-    Run& run = access.processor_->runs[id];
-    if (run.next != run.end || take_run(*access.processor_, id)) {
-      const Reference record = run.next;
-      run.next += run.slot;
+    Run& own = access.processor_->runs[id];
+    if (own.next != own.searched || take_run(*access.processor_, id)) {
+      if (own.next == own.end) return allocate_sampled(access, id);
+      const Reference record = own.next;
+      own.next += own.slot;
       return record;
     }
     if (!make_room(access)) break;
@@ -200,14 +209,14 @@ bool CollectedHeap::take_run(Processor& processor, SourceId id) {
       source.give_back(run.span, true);
     }
     run.span = source.acquire(collection_);
-    run.next = run.end = kNone;
+    run.next = run.end = run.searched = kNone;
     if (run.span == nullptr) return false;
     run.slot = source.slot_granules();
     run.searched = first_granule(run.span->first);
   }
 }
 
-bool CollectedHeap::next_run_in_span(Processor& processor, SourceId, Run& run) {
+bool CollectedHeap::next_run_in_span(Processor& processor, SourceId id, Run& run) {
   const Reference end = slots_end(*run.span);
   const Reference begin = space_.live.next_clear_slot(run.searched, end, run.slot);
   if (begin >= end) return false;
@@ -219,9 +228,53 @@ bool CollectedHeap::next_run_in_span(Processor& processor, SourceId, Run& run) {
   space_.live.set_slots(begin, stop, run.slot);
   if (space_.marking.load(std::memory_order_relaxed)) note_black(processor, begin, stop, run.slot);
   run.next = begin;
-  run.end = run.searched = stop;
+  run.searched = stop;
+  stop_before_sample(processor, id);
   note_allocation(processor, bytes);
   return true;
+}
+
+// --- samples --------------------------------------------------------------------------------
+
+// The record before which the run stops.
+Reference CollectedHeap::allocate_sampled(Access& access, SourceId id) {
+  Processor& processor = *access.processor_;
+  Run& run = processor.runs[id];
+  const Reference record = run.next;
+  run.next += run.slot;
+  processor.sample_gaps[id] = kNoGap;
+  stop_before_sample(processor, id);
+  space_.observer->sampled(space_.observer->owner, access, record, run.slot);
+  return record;
+}
+
+// Sets where allocation from the rest of a run next stops, so that it need not count.
+void CollectedHeap::stop_before_sample(Processor& processor, SourceId id) {
+  Run& run = processor.runs[id];
+  const uint32_t slots = (run.searched - run.next) / run.slot;
+  run.end = run.searched;
+  if (!is_sampled(processor, id, slots * run.slot)) return;
+  run.end = run.next + static_cast<uint32_t>(processor.sample_gaps[id] - 1) / run.slot * run.slot;
+}
+
+// Whether a sample falls into the next `granules`; if not, they are behind us.
+bool CollectedHeap::is_sampled(Processor& processor, SourceId id, uint32_t granules) {
+  const uint64_t mean = sample_bytes();
+  if (mean == 0) return false;
+  uint64_t& gap = processor.sample_gaps[id];
+  if (gap == kNoGap) gap = next_sample_gap(processor.random, mean);
+  if (gap <= granules) return true;
+  gap -= granules;
+  return false;
+}
+
+void CollectedHeap::set_sample_bytes(uint64_t bytes) {
+  with_world_stopped([&] {
+    sample_bytes_.store(space_.observer != nullptr ? bytes : 0, std::memory_order_relaxed);
+    for (uint32_t i = 0; i < processor_count_; ++i) {
+      std::fill_n(processors_[i].sample_gaps, kMaxSources, kNoGap);
+    }
+  });
 }
 
 void CollectedHeap::note_allocation(Processor& processor, uint64_t bytes) {
@@ -306,7 +359,8 @@ Reference CollectedHeap::allocate_array(Access& access, bool references, uint32_
 
 Reference CollectedHeap::allocate_single(Access& access, bool references, uint32_t granules) {
   before_refill(access);
-  SpanSource& source = sources_[(references ? kVariableClasses + 1 : 0) + kVariableClasses];
+  const SourceId id = (references ? kVariableClasses + 1 : 0) + kVariableClasses;
+  SpanSource& source = sources_[id];
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (const Span* span = source.acquire_single(granules, collection_)) {
       const Reference record = first_granule(span->first);
@@ -314,6 +368,10 @@ Reference CollectedHeap::allocate_single(Access& access, bool references, uint32
         note_black(*access.processor_, record, record + span->slot_granules, span->slot_granules);
       }
       note_allocation(*access.processor_, bytes_of(span->pages));
+      if (is_sampled(*access.processor_, id, span->slot_granules)) {
+        access.processor_->sample_gaps[id] = kNoGap;
+        space_.observer->sampled(space_.observer->owner, access, record, span->slot_granules);
+      }
       return record;
     }
     if (!make_room(access)) break;
@@ -461,11 +519,11 @@ SpanSource& CollectedHeap::source_of(const Span* span) {
 bool CollectedHeap::free_record(Access& access, Reference record) {
   if (record == kNone || !is_live(record)) return false;
   freed_by_hand_.store(true, std::memory_order_relaxed);
-  weak_.forget(record);  // while its place is still its own
   return free_unreferenced(access, record);
 }
 
 bool CollectedHeap::free_unreferenced(Access&, Reference record) {
+  weak_.forget(record);  // while its place is still its own
   if (saved_.contains(record)) return space_.live.clear(record);
   Span* span = space_.arena.span_of(page_of(record));
   return source_of(span).free_record(span, record, collection_);

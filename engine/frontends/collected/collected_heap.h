@@ -50,6 +50,9 @@ struct HeapOptions {
   size_t limit_bytes = 0;  // 0: none
   bool checked = false;    // poison what is freed, verify references
   bool concurrent = true;  // cycles that allocation starts have a thread of their own
+  // Outlives the heap; may be null.
+  const Observer* observer = nullptr;
+  uint64_t sample_bytes = 0;  // from one sampled byte to the next, on average; 0: none
   // A saved heap to begin with: a descriptor, and the header that check_file has read from it.
   int file = -1;
   const FileHeader* file_header = nullptr;
@@ -133,7 +136,8 @@ class CollectedHeap {
     run.next = record + run.slot;
     return record;
   }
-  // Up to `count` records side by side, as many as there are in a run. Returns how many.
+  // Up to `count` records side by side, as many as there are in a run, up to the next sample.
+  // Returns how many.
   uint32_t allocate_run(Access& access, const RecordType& type, uint32_t count, Reference* first);
   // While it lives, `bytes` that the caller is about to make and keep count as live: see Pacer. The
   // caller notes what it has made.
@@ -212,6 +216,7 @@ class CollectedHeap {
   // A slot that names a record the caller holds, and does not keep it; kNoWeak: no memory.
   WeakId add_weak(Access&, Reference record) { return weak_.add(record); }
   void remove_weak(Access&, WeakId id) { weak_.remove(id); }
+  bool weak_is_alive(Access&, WeakId id) const { return weak_.load(id) != kNone; }
   // The record, which is kept through a cycle that is marking, or kNone when it is gone.
   Reference load_weak(Access& access, WeakId id) {
     const Reference record = weak_.load(id);
@@ -342,6 +347,9 @@ class CollectedHeap {
   PageHeapCounters page_counters();
   Pacer& pacer() { return pacer_; }
   void set_limit(size_t bytes);
+  uint64_t sample_bytes() const { return sample_bytes_.load(std::memory_order_relaxed); }
+  // What is allocated from now on is sampled at this distance.
+  void set_sample_bytes(uint64_t bytes);
   uint32_t processor_count() const { return processor_count_; }
   bool is_marking() const { return space_.marking.load(std::memory_order_relaxed); }
 
@@ -375,6 +383,9 @@ class CollectedHeap {
   Reference allocate_slow(Access& access, SourceId id);
   bool take_run(Processor& processor, SourceId id);
   bool next_run_in_span(Processor& processor, SourceId id, Run& run);
+  Reference allocate_sampled(Access& access, SourceId id);
+  void stop_before_sample(Processor& processor, SourceId id);
+  bool is_sampled(Processor& processor, SourceId id, uint32_t granules);
   Reference allocate_single(Access& access, bool references, uint32_t granules);
   void note_allocation(Processor& processor, uint64_t bytes);
   void before_refill(Access& access);
@@ -481,6 +492,7 @@ class CollectedHeap {
   std::atomic<uint64_t> live_bytes_{0};
   std::atomic<uint64_t> allocated_bytes_{0};
   std::atomic<uint64_t> allocated_at_cycle_{0};
+  std::atomic<uint64_t> sample_bytes_{0};  // changes only while the world is stopped
   std::atomic<uint64_t> short_at_{0};  // allocated_bytes_ at the last collection for want of memory
 
   // Held during a whole cycle.

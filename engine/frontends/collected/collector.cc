@@ -62,11 +62,12 @@ void CollectedHeap::flush_processors() {
     for (uint32_t id = 0; id < sources; ++id) {
       Run& run = processor.runs[id];
       if (run.span == nullptr) continue;
-      space_.live.clear_slots(run.next, run.end, run.slot);
-      allocated_bytes_.fetch_sub(size_t{run.end - run.next} * kGranuleBytes,
+      space_.live.clear_slots(run.next, run.searched, run.slot);
+      allocated_bytes_.fetch_sub(size_t{run.searched - run.next} * kGranuleBytes,
                                  std::memory_order_relaxed);
       sources_[id].give_back(run.span, false);
       run = Run{};
+      processor.sample_gaps[id] = kNoGap;
     }
   }
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "engine/frontends/collected/reference.h"
+#include "engine/frontends/collected/sample_gap.h"
 #include "engine/pages/span.h"
 
 namespace tri::collected {
@@ -17,9 +18,10 @@ using SourceId = uint16_t;
 // Free neighbouring slots of one source, zeroed, whose live bits are set already.
 struct Run {
   Reference next = kNone;
+  // Behind the last slot, or the one before which allocation stops to sample it.
   Reference end = kNone;
   uint32_t slot = 0;
-  // Where the search for the next run in this span goes on.
+  // Behind the last slot: where the search for the next run in this span goes on.
   Reference searched = kNone;
   Span* span = nullptr;
 };
@@ -56,6 +58,12 @@ struct alignas(64) Processor {
   std::atomic<uint32_t> taken{0};
   uint32_t number = 0;
   Run* runs = nullptr;  // by source
+  // By source: granules from the end of its run to the next sample, or, while a sample cuts the
+  // run, nothing that matters.
+  // By source: granules behind its run to the next sample; once the run stops before a sample,
+  // from where it stood then. kNoGap: yet to be drawn.
+  uint64_t* sample_gaps = nullptr;
+  SampleRandom random;
   ShadeBlock* shaded = nullptr;
   BlackBlock* black = nullptr;
   RootBlock* roots = nullptr;

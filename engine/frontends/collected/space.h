@@ -7,6 +7,7 @@
 
 #include "engine/frontends/collected/granule_bits.h"
 #include "engine/frontends/collected/layout.h"
+#include "engine/frontends/collected/observer.h"
 #include "engine/frontends/collected/page_links.h"
 #include "engine/frontends/collected/reference.h"
 #include "engine/metadata/arena.h"
@@ -26,6 +27,7 @@ struct Space {
   GranuleBits seen;
   GranuleBits scanned;
   PageLinks links;
+  const Observer* observer = nullptr;  // may be null
   // Changes only while the world is stopped, so whoever holds a processor sees one value.
   std::atomic<bool> marking{false};
 

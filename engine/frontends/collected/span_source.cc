@@ -55,6 +55,9 @@ Span* SpanSource::make_span(Pages pages, uint32_t slot, uint16_t collection) {
   }
   spans_.fetch_add(1, std::memory_order_relaxed);
   pages_.fetch_add(pages, std::memory_order_relaxed);
+  if (const Observer* const observer = space_->observer) {
+    observer->span_made(observer->owner, first_granule(span->first), bytes_of(pages));
+  }
   return span;
 }
 
@@ -166,6 +169,9 @@ void SpanSource::discard(Span* span) {
   spans_.fetch_sub(1, std::memory_order_relaxed);
   pages_.fetch_sub(span->pages, std::memory_order_relaxed);
   for (Pages i = 0; i < span->pages; ++i) space_->links.store(span->first + i, kNotQueued);
+  if (const Observer* const observer = space_->observer) {
+    observer->span_gone(observer->owner, first_granule(span->first));
+  }
   space_->page_heap.free_small(span, 0);
 }
 

@@ -72,16 +72,23 @@ bool WeakTable::add_chunk_locked() {
   if (chunks_ == nullptr || count >> kChunkShift == kMaxChunks) return false;
   void* memory = space_->arena.allocate_metadata(sizeof(Slot) << kChunkShift);
   if (memory == nullptr) return false;
-  auto* chunk = static_cast<Slot*>(memory);
-  chunks_[count >> kChunkShift] = chunk;
-  // Highest numbers first, so that they are handed out rising.
-  for (uint32_t i = 1u << kChunkShift; i-- != 0;) {
-    new (chunk + i) Slot();
-    chunk[i].next = free_;
-    free_ = count + i;
-  }
-  slot_count_.store(count + (1u << kChunkShift), std::memory_order_release);
+  chunks_[count >> kChunkShift] = static_cast<Slot*>(memory);
   return true;
+}
+
+// One that names nothing. New ones begin where the last ended: a heap with a few samples touches a
+// page of them, not all of a chunk.
+WeakId WeakTable::take_slot_locked() {
+  if (free_ != kNoWeak) {
+    const WeakId id = free_;
+    free_ = slot(id).next;
+    return id;
+  }
+  const WeakId id = slot_count_.load(std::memory_order_relaxed);
+  if ((id & kChunkMask) == 0 && !add_chunk_locked()) return kNoWeak;
+  new (&slot(id)) Slot();
+  slot_count_.store(id + 1, std::memory_order_release);
+  return id;
 }
 
 // --- slots ----------------------------------------------------------------------------------
@@ -90,9 +97,7 @@ WeakId WeakTable::add(Reference record) {
   const Guard guard(lock_);
   WeakId id = find_locked(record);
   if (id == kNoWeak) {
-    if (!widen_index_locked() || (free_ == kNoWeak && !add_chunk_locked())) return kNoWeak;
-    id = free_;
-    free_ = slot(id).next;
+    if (!widen_index_locked() || (id = take_slot_locked()) == kNoWeak) return kNoWeak;
     WeakId* const bucket = bucket_of(record);
     slot(id).next = *bucket;
     *bucket = id;

@@ -69,12 +69,13 @@ class WeakTable {
   WeakId find_locked(Reference record) const;
   void unlink_locked(WeakId id);
   bool add_chunk_locked();
+  WeakId take_slot_locked();
   bool widen_index_locked();
 
   Space* space_ = nullptr;
   platform::Lock lock_{platform::Rank::kSlots};
   Slot** chunks_ = nullptr;
-  std::atomic<uint32_t> slot_count_{0};  // that exist; chunks are there before they are counted
+  std::atomic<uint32_t> slot_count_{0};  // that exist; they are made before they are counted
   WeakId free_ = kNoWeak;
   // Slots with a record: glanced at without the lock by who frees records.
   std::atomic<uint32_t> used_{0};

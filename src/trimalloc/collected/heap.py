@@ -17,6 +17,7 @@ from trimalloc.collected.heap_stats import HeapStats
 from trimalloc.collected.inspection import Inspection
 from trimalloc.collected.layout import RecordLayout, declared_fields, lay_out
 from trimalloc.collected.regions import Regions
+from trimalloc.collected.samples import DEFAULT_SAMPLE_BYTES, SampleLog, Sampling
 from trimalloc.collected.saved_roots import SavedRoots
 from trimalloc.collected.saving import save_heap
 from trimalloc.collected.traversal import Traversals
@@ -60,6 +61,14 @@ def _limit_bytes(limit: int | str | None) -> int:
     return int(available * percent / 100)
 
 
+def _sample_bytes(distance: int | str) -> int:
+    """Return a distance between samples in bytes; 0: none."""
+    number = distance if isinstance(distance, int) else parse_size(distance)
+    if number < 0:
+        raise ValueError(f"sample_bytes is a size, or 0 for no samples, not {distance}")
+    return number
+
+
 def _let_super_find(declared: type, draft: type, functions: list[FunctionType]) -> None:
     """Point the cells of super() and __class__ to the class that took the draft's place."""
     for function in functions:
@@ -68,7 +77,7 @@ def _let_super_find(declared: type, draft: type, functions: list[FunctionType]) 
                 cell.cell_contents = declared
 
 
-class Heap(ContainerFactory, Traversals, Inspection, Regions):
+class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions):
     """A collected heap: compact records of declared classes, in an address range of their own.
 
     ``gc_percent``: a collection ends when the heap has grown by this much over what was live;
@@ -77,7 +86,8 @@ class Heap(ContainerFactory, Traversals, Inspection, Regions):
     beyond it allocation raises MemoryError, and also where keeping below it would take more than
     half of the time. ``procs``: caches for threads, as many as CPUs by default
     (``TRIMALLOC_PROCS``). ``checked``: freed records are overwritten, and collect() and the end of
-    a region look for references to them.
+    a region look for references to them. ``sample_bytes``: one record for so many
+    bytes is sampled (see :meth:`samples`); 0: none.
     """
 
     _pace: tuple[int, int]
@@ -93,11 +103,14 @@ class Heap(ContainerFactory, Traversals, Inspection, Regions):
         limit: int | str | None = None,
         procs: int | None = None,
         checked: bool = False,
+        sample_bytes: int | str = DEFAULT_SAMPLE_BYTES,
         _file: Mapping[str, Any] = MappingProxyType({}),
     ) -> Heap:
         """Reserve the addresses; memory comes as records do."""
         percent = -1 if gc_percent is None else gc_percent
         bytes_limit = _limit_bytes(limit)
+        distance = _sample_bytes(sample_bytes)
+        log = SampleLog()
         self: Heap = super().__new__(
             cls,
             procs=_processors(procs),
@@ -105,8 +118,12 @@ class Heap(ContainerFactory, Traversals, Inspection, Regions):
             limit=bytes_limit,
             checked=checked,
             batch_class=Batch,
+            samples=log,
+            sample_bytes=distance,
             **_file,
         )
+        self._sample_log = log
+        self._sample_bytes = distance
         self._pace = (percent, bytes_limit)
         self._checked = checked
         self._declared = []
@@ -233,6 +250,21 @@ class Heap(ContainerFactory, Traversals, Inspection, Regions):
     def limit(self, limit: int | str) -> None:
         self._pace = (self._pace[0], _limit_bytes(limit))
         self._set_pace(*self._pace)
+
+    @property
+    def sample_bytes(self) -> int:
+        """How many bytes apart records are sampled, on average; 0: none are."""
+        return self._sample_bytes
+
+    @sample_bytes.setter
+    def sample_bytes(self, distance: int | str) -> None:
+        self._sample_bytes = _sample_bytes(distance)
+        self._set_sample_bytes(self._sample_bytes)
+
+    @property
+    def tracemalloc_domain(self) -> int:
+        """The domain under which ``tracemalloc`` has the memory of this heap."""
+        return self._trace_domain()
 
     def __repr__(self) -> str:
         """Say how large it is."""

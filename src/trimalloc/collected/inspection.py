@@ -12,7 +12,7 @@ from trimalloc.sizes import format_size
 # What keeps the first record of a path: engine/frontends/collected/whole_graph.h.
 _HANDLE, _ARRAY, _PERMANENT = 1, 2, 3
 # Kinds of pages that belong to no record class: engine/frontends/collected/layout.h.
-_NAMES = {1: "bytes, text, numbers", 2: "arrays of references"}
+NAMES_OF_ARRAYS = {1: "bytes, text, numbers", 2: "arrays of references"}
 # Lines of a path's text before and after its middle is left out.
 _SHOWN = 10
 
@@ -98,7 +98,7 @@ def _field_text(record: Any, offset: int, position: int) -> str:
 def _row(described: tuple[Any, int, int, int], retained: bool) -> HistogramRow:
     kind, records, size, kept = described
     record_class = None if isinstance(kind, int) else kind
-    name = _NAMES.get(kind, "?") if record_class is None else record_class.__name__
+    name = NAMES_OF_ARRAYS.get(kind, "?") if record_class is None else record_class.__name__
     return HistogramRow(name, record_class, records, size, kept if retained else None)
 
 

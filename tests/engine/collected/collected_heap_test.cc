@@ -413,5 +413,130 @@ CASE(EveryRefusalOfTheSystemLeavesTheHeapWhole) {
   }
 }
 
+// --- what an observer is told ---------------------------------------------------------------
+
+struct Watch {
+  std::vector<Reference> records;
+  std::vector<WeakId> weak;
+  uint64_t granules = 0;
+  std::set<Reference> spans;
+
+  collected::Observer observer{this,
+                               [](void* self, Access& access, Reference record, uint32_t slot) {
+                                 auto* const watch = static_cast<Watch*>(self);
+                                 CHECK(access.heap().is_live(record));
+                                 watch->records.push_back(record);
+                                 watch->weak.push_back(access.heap().add_weak(access, record));
+                                 watch->granules += slot;
+                               },
+                               [](void* self, Reference first, size_t) {
+                                 CHECK(static_cast<Watch*>(self)->spans.insert(first).second);
+                               },
+                               [](void* self, Reference first) {
+                                 CHECK_EQ(static_cast<Watch*>(self)->spans.erase(first), 1u);
+                               }};
+  HeapOptions options(uint64_t sample_bytes) {
+    HeapOptions made = small_heap();
+    made.observer = &observer;
+    made.sample_bytes = sample_bytes;
+    return made;
+  }
+};
+
+CASE(WithSamplesOfEachByteEachRecordIsOne) {
+  Watch watch;
+  SmallCollected f(watch.options(1));
+  Access access(*f.heap);
+  std::vector<Reference> made;
+  for (int i = 0; i < 3000; ++i) made.push_back(f.make(access));
+  // A granule without a sample has the probability exp(-16).
+  CHECK(watch.records == made);
+  Reference first = kNone;
+  CHECK_EQ(f.heap->allocate_run(access, *f.node, 100, &first), 1u);
+  CHECK_EQ(watch.records.back(), first);
+  const Reference array = f.heap->allocate_array(access, true, 100000, sizeof(Reference), 0);
+  CHECK_EQ(watch.records.back(), array);
+}
+
+CASE(SamplesStandForWhatWasAllocated) {
+  // Records of one and of seven granules in turn: each byte is as likely to be
+  // sampled as any other, however calls, processors and collections cut the runs.
+  Watch watch;
+  SmallCollected f(watch.options(4096));
+  const RecordType* wide = f.heap->add_type(layout_of(112, 1));
+  uint64_t narrow_bytes = 0;
+  uint64_t wide_bytes = 0;
+  for (int round = 0; round < 200; ++round) {
+    {
+      Access access(*f.heap);
+      for (int i = 0; i < 2000; ++i) {
+        f.make(access);
+        if (i % 4 == 0) CHECK(f.heap->allocate(access, *wide) != kNone);
+        narrow_bytes += 16;
+        wide_bytes += i % 4 == 0 ? 112 : 0;
+      }
+    }
+    if (round % 3 == 0) f.heap->collect();
+  }
+  const uint64_t wide_samples = (watch.granules - watch.records.size()) / 6;
+  const uint64_t narrow_samples = watch.records.size() - wide_samples;
+  // 1562 and 2698 are to be expected; five standard deviations are 198 and 260.
+  CHECK_LT(narrow_bytes / 4096 - 200, narrow_samples);
+  CHECK_LT(narrow_samples, narrow_bytes / 4096 + 200);
+  CHECK_LT(wide_bytes / 4096 - 300, wide_samples);
+  CHECK_LT(wide_samples, wide_bytes / 4096 + 300);
+}
+
+CASE(NothingIsSampledAtZeroAndTheDistanceCanChange) {
+  Watch watch;
+  SmallCollected f(watch.options(0));
+  {
+    Access access(*f.heap);
+    for (int i = 0; i < 100000; ++i) f.make(access);
+  }
+  CHECK(watch.records.empty());
+  f.heap->set_sample_bytes(1);
+  {
+    Access access(*f.heap);
+    const Reference record = f.make(access);
+    CHECK_EQ(watch.records.back(), record);
+  }
+  f.heap->set_sample_bytes(0);
+  const size_t before = watch.records.size();
+  Access access(*f.heap);
+  for (int i = 0; i < 1000; ++i) f.make(access);
+  CHECK_EQ(watch.records.size(), before);
+}
+
+CASE(WeakReferencesToSamplesEndWithThem) {
+  Watch watch;
+  SmallCollected f(watch.options(1));
+  {
+    Access access(*f.heap);
+    const Reference kept = f.make(access);
+    f.heap->add_root(access, kept);
+    f.make(access);
+    f.heap->free_unreferenced(access, f.make(access));
+    CHECK_EQ(f.heap->load_weak(access, watch.weak[2]), kNone);
+  }
+  f.heap->collect();
+  Access access(*f.heap);
+  CHECK_EQ(f.heap->load_weak(access, watch.weak[0]), watch.records[0]);
+  CHECK_EQ(f.heap->load_weak(access, watch.weak[1]), kNone);
+}
+
+CASE(SpansComeAndGoBeforeTheObserver) {
+  Watch watch;
+  SmallCollected f(watch.options(0));
+  {
+    Access access(*f.heap);
+    for (int i = 0; i < 5000; ++i) f.make(access);
+    f.heap->allocate_array(access, false, 100000, 1, 0);
+  }
+  CHECK_EQ(watch.spans.size(), 11u);
+  f.heap->collect();
+  CHECK(watch.spans.empty());
+}
+
 }  // namespace
 }  // namespace tri::testing

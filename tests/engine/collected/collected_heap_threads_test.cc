@@ -209,6 +209,52 @@ CASE(RecordsAreFreedByHandWhileOthersMark) {
   CHECK_EQ(f.live_records(), 0u);
 }
 
+// What samples and spans there are, as a program would count them.
+struct Ledger {
+  std::atomic<uint64_t> samples{0};
+  std::atomic<int64_t> spans{0};
+
+  collected::Observer observer{
+      this,
+      [](void* self, Access& access, Reference record, uint32_t) {
+        CHECK(access.heap().is_live(record));
+        const WeakId weak = access.heap().add_weak(access, record);
+        CHECK_EQ(access.heap().load_weak(access, weak), record);
+        access.heap().remove_weak(access, weak);
+        static_cast<Ledger*>(self)->samples.fetch_add(1);
+      },
+      [](void* self, Reference, size_t) { static_cast<Ledger*>(self)->spans.fetch_add(1); },
+      [](void* self, Reference) { static_cast<Ledger*>(self)->spans.fetch_sub(1); }};
+};
+
+CASE(SamplesAreTakenWhileOthersCollectAndTheDistanceChanges) {
+  Ledger ledger;
+  HeapOptions options = shared_heap();
+  options.observer = &ledger.observer;
+  options.sample_bytes = 64;
+  SmallCollected f(options);
+  const uint64_t seed = seed_of_this_run();
+  std::atomic<bool> done{false};
+  std::thread collector([&] {
+    for (uint64_t distance = 16; !done.load(); distance = distance * 3 % 4093) {
+      f.heap->collect();
+      f.heap->set_sample_bytes(distance);
+    }
+  });
+  std::vector<std::thread> mutators;
+  for (uint64_t i = 0; i < 3; ++i) {
+    mutators.emplace_back([&, i] { reshape(f, seed + i, 300); });
+  }
+  for (std::thread& mutator : mutators) mutator.join();
+  done.store(true);
+  collector.join();
+  f.heap->collect();
+  f.heap->verify();
+  CHECK_LT(0u, ledger.samples.load());
+  CHECK_EQ(f.live_records(), 0u);
+  CHECK_EQ(ledger.spans.load(), 0);
+}
+
 CASE(AForkInTheMiddleOfACycleLeavesBothHeapsWhole) {
   SmallCollected f(shared_heap());
   std::atomic<bool> done{false};
