@@ -58,8 +58,6 @@ struct alignas(64) Processor {
   std::atomic<uint32_t> taken{0};
   uint32_t number = 0;
   Run* runs = nullptr;  // by source
-  // By source: granules from the end of its run to the next sample, or, while a sample cuts the
-  // run, nothing that matters.
   // By source: granules behind its run to the next sample; once the run stops before a sample,
   // from where it stood then. kNoGap: yet to be drawn.
   uint64_t* sample_gaps = nullptr;
