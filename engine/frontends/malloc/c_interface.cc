@@ -22,6 +22,21 @@ void* no_memory() {
 // What glibc does with an alignment that is no power of two.
 size_t next_power_of_two(size_t n) { return n <= 1 ? 1 : size_t{2} << tri::highest_bit(n - 1); }
 
+[[gnu::always_inline]] inline void* allocate_aligned(size_t alignment, size_t bytes) {
+  void* block = tri::allocate_aligned_from_cache(alignment, bytes);
+  return __builtin_expect(block != nullptr, 1) ? block : tri::allocate_aligned(alignment, bytes);
+}
+
+// POSIX: the error is the result, errno is left alone.
+[[gnu::noinline]] int posix_memalign_slow(void** result, size_t alignment, size_t bytes) {
+  const int saved = errno;
+  void* block = tri::allocate_aligned(alignment, bytes);
+  errno = saved;
+  if (block == nullptr) return ENOMEM;
+  *result = block;
+  return 0;
+}
+
 }  // namespace
 
 TRI_EXPORT void* malloc(size_t bytes) { return tri::allocate(bytes); }
@@ -43,7 +58,7 @@ TRI_EXPORT void* memalign(size_t alignment, size_t bytes) {
     errno = EINVAL;
     return nullptr;
   }
-  return tri::allocate_aligned(next_power_of_two(alignment), bytes);
+  return allocate_aligned(next_power_of_two(alignment), bytes);
 }
 
 TRI_EXPORT void* aligned_alloc(size_t alignment, size_t bytes) {
@@ -51,15 +66,13 @@ TRI_EXPORT void* aligned_alloc(size_t alignment, size_t bytes) {
     errno = EINVAL;
     return nullptr;
   }
-  return tri::allocate_aligned(alignment, bytes);
+  return allocate_aligned(alignment, bytes);
 }
 
 TRI_EXPORT int posix_memalign(void** result, size_t alignment, size_t bytes) {
   if (!tri::is_power_of_two(alignment) || alignment % sizeof(void*) != 0) return EINVAL;
-  const int saved = errno;  // POSIX: the error is the result, errno is left alone
-  void* block = tri::allocate_aligned(alignment, bytes);
-  errno = saved;
-  if (block == nullptr) return ENOMEM;
+  void* block = tri::allocate_aligned_from_cache(alignment, bytes);
+  if (__builtin_expect(block == nullptr, 0)) return posix_memalign_slow(result, alignment, bytes);
   *result = block;
   return 0;
 }

@@ -115,8 +115,7 @@ void* allocate_slow(size_t bytes) {
 }
 
 void* allocate_aligned(size_t alignment, size_t bytes) {
-  // Spans begin on pages. Up to here classes are eighths of powers of two, so a multiple of the
-  // alignment is a class itself or lies between classes that are multiples of it too.
+  // As in allocate_aligned_from_cache().
   if (alignment <= kPageBytes && bytes <= kEighthsBytes - kPageBytes) {
     return allocate(round_up(bytes + (bytes == 0 ? 1 : 0), alignment));
   }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/base/bits.h"
 #include "engine/base/types.h"
 #include "engine/cache/thread_cache.h"
 #include "engine/central/size_classes.h"
@@ -55,6 +56,16 @@ const void* block_begin(const void* address);
 [[gnu::always_inline]] inline void* allocate(size_t bytes) {
   void* object = allocate_from_cache(bytes);
   return __builtin_expect(object != nullptr, 1) ? object : allocate_slow(bytes);
+}
+
+// The same for a multiple of a power of two. Spans begin on pages, and up to kEighthsBytes classes
+// are eighths of powers of two: a multiple of the alignment is a class itself, or lies between
+// classes that are multiples of it too. nullptr also for what is not so simple, 0 bytes with it.
+[[gnu::always_inline]] inline void* allocate_aligned_from_cache(size_t alignment, size_t bytes) {
+  if (__builtin_expect(alignment > kPageBytes || bytes - 1 >= kEighthsBytes - kPageBytes, 0)) {
+    return nullptr;
+  }
+  return allocate_from_cache(round_up(bytes, alignment));
 }
 
 // What a block that belongs to a class can hold, from its page's class alone: neither its span nor
