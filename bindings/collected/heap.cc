@@ -103,6 +103,7 @@ PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
                     "no address space for a heap: raise `ulimit -v`, or close other heaps");
     return nullptr;
   }
+  object->state->heap->tell_of_frees(&object->state->freed_by_hand);
   return self;
 }
 
@@ -284,7 +285,6 @@ PyObject* heap_free(PyObject* self, PyObject* record) {
     PyErr_SetString(PyExc_TypeError, "a container is not freed but cleared: call its clear()");
     return nullptr;  // another thread may be at work in it
   }
-  state->freed_by_hand.store(true, std::memory_order_relaxed);
   {
     Access access(*state->heap);
     state->heap->remove_root(access, handle_of(record)->root);

@@ -90,7 +90,7 @@ struct Field {
 struct HeapState {
   CollectedHeap* heap = nullptr;
   std::atomic<uint32_t> count{1};
-  // Set once records have been freed by hand: from then on handles look whether theirs is alive.
+  // Set once records have been freed by hand, by the engine: from then on handles look whether theirs is alive.
   std::atomic<bool> freed_by_hand{false};
   bool closed = false;
   bool read_only = false;
@@ -238,6 +238,7 @@ bool batch_range(const HeapState& heap, PyObject* batch, tri::collected::RootRan
 int add_walks(PyObject* module);
 int add_inspection(PyObject* module);
 int add_regions(PyObject* module);
+int add_sharing(PyObject* module);
 // Whoever makes a record for the program says so: a region that the thread has open frees it.
 void note_made_slow(const HeapState& heap, Access& access, Reference record);
 inline bool has_regions(const HeapState& heap) {

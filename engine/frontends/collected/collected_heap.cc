@@ -43,6 +43,12 @@ CollectedHeap* CollectedHeap::create(const platform::Os& os, const HeapOptions& 
   return nullptr;
 }
 
+// Where things lie is what two libraries have to agree on.
+uint64_t CollectedHeap::this_build() {
+  constexpr uint64_t kMagic = 0x50414548'4d495254;  // "TRIMHEAP"
+  return kMagic ^ sizeof(CollectedHeap) << 8 ^ sizeof(Processor) << 40;
+}
+
 bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
   os_ = &os;
   options_ = options;
@@ -519,6 +525,7 @@ SpanSource& CollectedHeap::source_of(const Span* span) {
 bool CollectedHeap::free_record(Access& access, Reference record) {
   if (record == kNone || !is_live(record)) return false;
   freed_by_hand_.store(true, std::memory_order_relaxed);
+  if (told_of_frees_ != nullptr) told_of_frees_->store(true, std::memory_order_relaxed);
   return free_unreferenced(access, record);
 }
 

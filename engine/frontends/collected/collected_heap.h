@@ -121,6 +121,10 @@ class CollectedHeap {
   // Gives everything back. No other thread is inside any call.
   void destroy();
 
+  // Whether a heap is what this library takes one for: it may be used by another library of the
+  // process than the one that made it, which are of one build then.
+  bool is_of_this_build() const { return build_ == this_build(); }
+
   // A new type, or nullptr: too many, or no memory.
   const RecordType* add_type(const Layout& layout);
   const RecordType* type_of_kind(PageKind kind) const { return types_[kind]; }
@@ -236,6 +240,8 @@ class CollectedHeap {
   }
 
   // --- by hand ----------------------------------------------------------------------------------
+  // Sets `flag` whenever a record is freed by hand, before that.
+  void tell_of_frees(std::atomic<bool>* flag) { told_of_frees_ = flag; }
   // Frees one record now. False when it is not live. References to it become dangling: reading one
   // finds that out, unless another record has taken its place.
   bool free_record(Access& access, Reference record);
@@ -255,8 +261,13 @@ class CollectedHeap {
   void collect() { collect_whole(true); }
   // The same for a caller that holds one, and does not meanwhile.
   void collect(Access& access) {
+    outside(access, [this] { collect(); });
+  }
+  // Has `work` done, which may wait, while the caller does not hold a processor.
+  template <typename Work>
+  void outside(Access& access, Work work) {
     leave(access.processor_);
-    collect();
+    work();
     access.processor_ = enter();
   }
   // Gives all free pages back to the OS; waits for a cycle to end. Returns the bytes.
@@ -265,6 +276,10 @@ class CollectedHeap {
   bool freeze();
   // Collects, then writes everything that is live. The world is stopped meanwhile.
   FileResult save(int file, const SavedText& text);
+  // Whether its first pages are a file that cannot be written to.
+  bool is_read_only() const {
+    return saved_.page_count() != 0 && options_.file_access == platform::FileAccess::kShared;
+  }
   // What came from the file that the heap was opened with.
   const SavedPart& saved() const { return saved_; }
   // A part of saved().roots() as an array of roots, without a copy.
@@ -369,6 +384,7 @@ class CollectedHeap {
   friend class Access;
 
   // collected_heap.cc
+  static uint64_t this_build();
   bool start(const platform::Os& os, const HeapOptions& options);
   Processor* enter();
   Processor* enter_slow();
@@ -444,6 +460,7 @@ class CollectedHeap {
   void join_cycle_thread();
   static void* cycle_thread(void* self);
 
+  uint64_t build_ = this_build();  // first, so that other builds find it, too
   Space space_;
   SavedPart saved_;
   Roots roots_;
@@ -480,6 +497,7 @@ class CollectedHeap {
   bool collect_always_ = false;
   std::atomic<bool> started_cycle_{false};  // a thread has been asked for
   std::atomic<bool> freed_by_hand_{false};
+  std::atomic<bool>* told_of_frees_ = nullptr;
   std::atomic<bool> abandon_{false};  // before a fork: marking is given up
 
   platform::Lock types_lock_{platform::Rank::kRegistry};

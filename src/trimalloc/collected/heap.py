@@ -20,6 +20,7 @@ from trimalloc.collected.regions import Regions
 from trimalloc.collected.samples import DEFAULT_SAMPLE_BYTES, SampleLog, Sampling
 from trimalloc.collected.saved_roots import SavedRoots
 from trimalloc.collected.saving import save_heap
+from trimalloc.collected.sharing import Sharing
 from trimalloc.collected.traversal import Traversals
 from trimalloc.memory_available import available_bytes
 from trimalloc.sizes import parse_size
@@ -77,7 +78,7 @@ def _let_super_find(declared: type, draft: type, functions: list[FunctionType]) 
                 cell.cell_contents = declared
 
 
-class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions):
+class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing):
     """A collected heap: compact records of declared classes, in an address range of their own.
 
     ``gc_percent``: a collection ends when the heap has grown by this much over what was live;
