@@ -1,7 +1,7 @@
 """A heap shared with C: its address, its records as references, its classes as C structures.
 
-The rule: a reference is good for as long as something else keeps the record, a handle here or a root
-there.
+The rule: a reference is good for as long as something else keeps the record, a handle here or a
+root there.
 """
 
 from __future__ import annotations
@@ -27,14 +27,13 @@ _NUMBERS = {
     **{"c8": ("float", 2), "c16": ("double", 2)},
 }
 # Names of fields that are no names in C or C++; those get an underscore.
-_KEYWORDS = frozenset(
-    """alignas alignof and asm auto bool break case catch char class const constexpr continue default
-    delete do double else enum explicit export extern false float for friend goto if inline int long
-    mutable namespace new noexcept not nullptr operator or private protected public register restrict
-    return short signed sizeof static struct switch template this throw true try typedef typeid
-    typename typeof union unsigned using virtual void volatile while xor""".split()
-)
-
+_KEYWORDS = """
+alignas alignof and asm auto bool break case catch char class const constexpr continue default
+delete do double else enum explicit export extern false float for friend goto if inline int long
+mutable namespace new noexcept not nullptr operator or private protected public register restrict
+return short signed sizeof static struct switch template this throw true try typedef typeid
+typename typeof union unsigned using virtual void volatile while xor
+"""
 
 # The numbers of include/trimalloc/containers.h: of kinds, and of content by the codes of fields.
 _KINDS = {"List": 0, "Map": 1, "LRU": 2, "Trie": 3, "PriorityQueue": 4}
@@ -55,11 +54,11 @@ class CLayout:
     declaration: str
     """A C structure with the fields in their places; what there is between them has names, too."""
     container: tuple[int, int, int] | None = None
-    """Of a class of containers, the ``kind``, ``keys`` and ``values`` of ``trimalloc_containers``."""
+    """Of a class of containers, the other numbers of its ``trimalloc_containers``."""
 
 
 def _c_field(name: str, kind: FieldType) -> str:
-    spelled = f"{name}_" if name in _KEYWORDS else name
+    spelled = f"{name}_" if name in _KEYWORDS.split() else name
     c_type, parts = ("trimalloc_ref", 1) if kind.is_reference else _NUMBERS[kind.numpy]
     count = parts * kind.length
     return f"{c_type} {spelled}[{count}]" if kind.is_array or parts > 1 else f"{c_type} {spelled}"
@@ -99,22 +98,23 @@ class Sharing(_collected.Heap):
 
     def c_layout(self, record_class: type | str) -> CLayout:
         """Describe a record class, or the one of that name, for C."""
+        found: Any = record_class
         if isinstance(record_class, str):
-            if record_class not in self._classes:
+            found = self._classes.get(record_class)
+            if found is None:
                 known = ", ".join(self._classes) or "none"
                 raise ValueError(f"the heap has no class {record_class!r}; it has {known}")
-            record_class = self._classes[record_class]
-        if getattr(record_class, "__trimalloc_heap__", None) is not self:
-            raise TypeError(f"a record class of this heap is needed, not {record_class!r}")
-        layout: RecordLayout = record_class.__layout__  # type: ignore[attr-defined]
-        name = record_class.__name__
+        if getattr(found, "__trimalloc_heap__", None) is not self:
+            raise TypeError(f"a record class of this heap is needed, not {found!r}")
+        layout: RecordLayout = found.__layout__
+        name: str = found.__name__
         return CLayout(
             name,
-            _collected._type_number(record_class),
+            _collected._type_number(found),
             layout.size,
             MappingProxyType({one.name: one.offset for one in layout.fields}),
             _declaration(name, layout) if name.isidentifier() else "",
-            _container(record_class),
+            _container(found),
         )
 
     def to_reference(self, record: Any) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.programs import Programs
 
 import trimalloc
 
@@ -20,10 +21,8 @@ _POINTER, _NUMBER = ctypes.c_size_t, ctypes.c_uint32
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "heap_at": (_POINTER, (_POINTER,)),
     "heap_at_abi": (_POINTER, (_NUMBER, _POINTER)),
-    "heap_verify": (None, (_POINTER,)),
     "enter": (None, (_POINTER, _POINTER)),
     "leave": (None, (_POINTER,)),
-    "collect": (None, (_POINTER,)),
     "new": (_NUMBER, (_POINTER, _NUMBER)),
     "new_refs": (_NUMBER, (_POINTER, _NUMBER)),
     "at": (_POINTER, (_POINTER, _NUMBER)),
@@ -49,6 +48,7 @@ class Library:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise AttributeError(name)
 
+    # Only where no other thread needs the GIL: each call here gives it up, and takes it again.
     @contextmanager
     def inside(self, heap: trimalloc.Heap) -> Iterator[int]:
         access = ctypes.create_string_buffer(128)
@@ -127,7 +127,8 @@ def test_references_that_lead_nowhere_are_refused(shared: Shared) -> None:
     with LIBRARY.inside(shared.heap) as access:
         array = LIBRARY.new_refs(access, 3)
         root = LIBRARY.root_add(access, array)
-        types = [LIBRARY.type_of(access, one) for one in (live, live + 100_000, array, 0, 2**32 - 1)]
+        given = (live, live + 100_000, array, 0, 2**32 - 1)
+        types = [LIBRARY.type_of(access, one) for one in given]
         assert types == [shared.heap.c_layout("Link").type, 0, 0, 0, 0]
         assert [LIBRARY.is_live(access, one) for one in (live, array, live + 100_000)] == [1, 1, 0]
     with pytest.raises(ValueError, match="no live record"):
@@ -176,26 +177,21 @@ def test_no_heap_and_other_versions_are_told(shared: Shared) -> None:
     assert LIBRARY.heap_at(ctypes.addressof(no_heap) + 4095 & ~4095) == 0
 
 
-def test_both_sides_work_at_once(shared: Shared) -> None:
+def test_both_sides_work_at_once(shared: Shared, programs: Programs) -> None:
     """Python threads and C callers allocate, link and collect in one heap."""
-    link = shared.heap.c_layout("Link")
+    layout = shared.heap.c_layout("Link")
+    source = Path(__file__).parent / "programs" / "shared_heap.c"
+    assert layout.declaration in source.read_text(encoding="utf-8")
+    path = Path(trimalloc.heap_library_path())
+    flags = ["-shared", "-fPIC", str(path), f"-Wl,-rpath,{path.parent}"]
+    hang_links = ctypes.CDLL(str(programs.build(source, flags))).hang_links
+    hang_links.argtypes = (_POINTER, _NUMBER, _NUMBER, ctypes.c_int, ctypes.c_int)
     tops = [shared.link(number=-1) for _ in range(4)]
-    counts = [0] * 4
+    made = []
 
     def by_c(which: int) -> None:
         top = shared.heap.to_reference(tops[which])
-        for round_ in range(300):
-            with LIBRARY.inside(shared.heap) as access:
-                at = top
-                for i in range(20):
-                    made = LIBRARY.new(access, link.type)
-                    if made == 0:
-                        return
-                    shared.number_of(access, made).value = i
-                    LIBRARY.store(access, shared.next_of(access, at), made)
-                    at = made
-                if round_ % 100 == 0:
-                    LIBRARY.collect(access)
+        made.append(hang_links(shared.heap.address, layout.type, top, 20, 3000))
 
     def by_python(which: int) -> None:
         for _ in range(300):
@@ -213,14 +209,15 @@ def test_both_sides_work_at_once(shared: Shared) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    for which, top in enumerate(tops):
+    assert made == [60_000] * 2
+    for top in tops:
+        numbers = []
         at = top.next
         while at is not None:
-            assert at.number == counts[which]
-            counts[which] += 1
+            numbers.append(at.number)
             at = at.next
-    assert counts == [20] * 4
-    LIBRARY.heap_verify(shared.heap.address)
+        assert numbers == list(range(20))
+    shared.heap.verify()
 
 
 def test_the_declaration_places_fields_as_the_heap_does(tmp_path: Path) -> None:
