@@ -118,8 +118,9 @@ size_t trimalloc_heap_release(trimalloc_heap *heap);
 /* Collects, then takes all that lives as permanent: no collection marks or touches it again, and
  * forked children share its pages. */
 void trimalloc_heap_freeze(trimalloc_heap *heap);
-/* Checks every structure; one that is broken ends the program. */
-void trimalloc_heap_verify(trimalloc_heap *heap);
+/* Checks every structure; one that is broken ends the program. 0; -1, EBADMSG: references in the file
+ * that it was opened from lead nowhere. */
+int trimalloc_heap_verify(trimalloc_heap *heap);
 /* For tests: a collection wherever there may be one. */
 void trimalloc_heap_collect_always(trimalloc_heap *heap, int always);
 

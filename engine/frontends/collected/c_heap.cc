@@ -123,7 +123,11 @@ trimalloc_heap* trimalloc_heap_at_abi(uint32_t abi, uintptr_t address) {
 
 size_t trimalloc_heap_release(trimalloc_heap* heap) { return heap_of(heap).release_pages(); }
 
-void trimalloc_heap_verify(trimalloc_heap* heap) { heap_of(heap).verify(); }
+int trimalloc_heap_verify(trimalloc_heap* heap) {
+  if (heap_of(heap).verify()) return 0;
+  errno = EBADMSG;
+  return -1;
+}
 
 void trimalloc_heap_collect_always(trimalloc_heap* heap, int always) {
   heap_of(heap).set_collect_always(always != 0);

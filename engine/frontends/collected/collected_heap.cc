@@ -328,9 +328,7 @@ bool CollectedHeap::make_room(Access& access) {
   const uint64_t short_at = short_at_.load(std::memory_order_relaxed);
   if (short_at != 0 && allocated_bytes() - short_at < heap_bytes() / kFailFastShare) return false;
   if (!limiter_.allows_cycle(platform::now_ns())) return false;
-  leave(access.processor_);
-  collect_whole(false);
-  access.processor_ = enter();
+  outside(access, [this] { collect_whole(false); });
   short_at_.store(std::max<uint64_t>(allocated_bytes(), 1), std::memory_order_relaxed);
   return true;
 }

@@ -369,8 +369,9 @@ class CollectedHeap {
   bool is_marking() const { return space_.marking.load(std::memory_order_relaxed); }
 
   // Checks every structure against the others, and every reference against the live bits; stops the
-  // program on a mismatch.
-  void verify();
+  // program on a mismatch. False: references on the pages of a file that it was opened from lead
+  // nowhere.
+  bool verify();
 
   // For tests: a cycle at every allocation that takes a run.
   void set_collect_always(bool always) { collect_always_ = always; }

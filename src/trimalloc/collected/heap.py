@@ -13,6 +13,7 @@ from trimalloc import _collected
 from trimalloc.collected.batch import Batch
 from trimalloc.collected.blocks import Block
 from trimalloc.collected.containers.factory import ContainerFactory
+from trimalloc.collected.heap_file_error import told_of
 from trimalloc.collected.heap_stats import HeapStats
 from trimalloc.collected.inspection import Inspection
 from trimalloc.collected.layout import RecordLayout, declared_fields, lay_out
@@ -212,6 +213,14 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
     def read_only(self) -> bool:
         """Whether it was opened for reading only."""
         return self._read_only
+
+    def verify(self) -> None:
+        """Check every structure of the heap; abort when one is broken.
+
+        HeapFileError: references in the file that it was opened from lead nowhere.
+        """
+        with told_of(self._saved._path):
+            super().verify()
 
     # --- looking ----------------------------------------------------------------------------
 
