@@ -201,10 +201,12 @@ class CollectedHeap {
     }
   }
   // An array of runs of records that are `step` granules apart; empty. It takes records while it is
-  // its maker's alone, and may move: append returns where it is, or nullptr when there is no memory
-  // and it stays as it was.
+  // its maker's alone.
   RootArray* add_root_runs(Access&, uint32_t step) { return roots_.add_runs(kFirstRootRuns, step); }
-  RootArray* append_root_run(Access& access, RootArray* array, Reference first, uint32_t records);
+  // The array with room for one more run, which may be elsewhere; nullptr when there is no memory
+  // and it stays as it was. Comes before the run is made, because collecting may make the room.
+  RootArray* with_room_for_run(Access& access, RootArray* array);
+  void append_root_run(Access& access, RootArray* array, Reference first, uint32_t records);
   // Once the array is whole, before its records are written.
   void prefer_huge_pages(const RootArray& array) const;
   RootArray* add_root_stack(Access&, size_t capacity) { return roots_.add_stack(capacity); }

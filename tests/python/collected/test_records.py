@@ -139,7 +139,7 @@ def test_repr_ends_where_a_list_leads_back() -> None:
     @heap.record
     class Node:
         name: trimalloc.Str
-        to: trimalloc.Vec["Node"]
+        to: trimalloc.Vec[Node]
         numbers: trimalloc.Vec[trimalloc.int64] | None
 
     one, other = Node(name="one"), Node(name="other")
