@@ -33,7 +33,7 @@ lint: $(VENV)/installed
 	  -name '*.cc' -o -name '*.h' -o -name '*.c')
 	$(BIN)/python tools/check_layers.py
 
-unit: $(VENV)/installed $(VENV)/service engine
+unit: $(VENV)/installed $(VENV)/service $(VENV)/examples engine
 	$(BIN)/python -m pytest -q -m 'not stress' tests
 
 stress: $(VENV)/installed $(VENV)/service engine
@@ -73,6 +73,10 @@ $(VENV)/tools: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/service: pyproject.toml | $(VENV)/tools
 	$(PIP) install --group service
+	@touch $@
+
+$(VENV)/examples: pyproject.toml | $(VENV)/tools
+	$(PIP) install --group examples
 	@touch $@
 
 $(VENV)/installed: $(VENV)/tools $(SOURCES)

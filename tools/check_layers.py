@@ -32,6 +32,7 @@ ENGINE_LAYERS = (
 PUBLIC_HEADERS = {
     "include/trimalloc/trimalloc.h": "observe",
     "include/trimalloc/heap.h": "frontends",
+    "include/trimalloc/containers.h": "frontends",
 }
 
 # (including file or folder, included): why.

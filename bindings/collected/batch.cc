@@ -210,20 +210,27 @@ RootArray* make_runs(const RecordInfo& info, Py_ssize_t count) {
   Access access(heap);
   CollectedHeap::Foreseen foreseen(heap, access, static_cast<uint64_t>(count) * record_bytes);
   RootArray* array = heap.with_room(access, [&] { return heap.add_root_runs(access, step); });
-  for (Py_ssize_t made = 0; array != nullptr && made < count;) {
+  if (array == nullptr) return nullptr;
+  for (Py_ssize_t made = 0; made < count;) {
     Reference first = kNone;
+    uint32_t run = 0;
     const auto wanted = static_cast<uint32_t>(std::min<Py_ssize_t>(count - made, 1 << 20));
-    const uint32_t run = heap.allocate_run(access, *info.type, wanted, &first);
-    RootArray* const longer = run != 0 ? heap.append_root_run(access, array, first, run) : nullptr;
-    if (longer == nullptr) heap.remove_root_array(access, array);
-    array = longer;
+    if (RootArray* const roomy = heap.with_room_for_run(access, array)) {
+      array = roomy;
+      run = heap.allocate_run(access, *info.type, wanted, &first);
+    }
+    if (run == 0) {
+      heap.remove_root_array(access, array);
+      return nullptr;
+    }
+    heap.append_root_run(access, array, first, run);
     if (has_regions(*info.heap)) {
       for (uint32_t i = 0; i < run; ++i) note_made(*info.heap, access, first + i * step);
     }
     foreseen.note_made(run * record_bytes);
     made += run;
   }
-  if (array != nullptr) heap.prefer_huge_pages(*array);
+  heap.prefer_huge_pages(*array);
   return array;
 }
 

@@ -103,6 +103,7 @@ PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
                     "no address space for a heap: raise `ulimit -v`, or close other heaps");
     return nullptr;
   }
+  object->state->heap->tell_of_frees(&object->state->freed_by_hand);
   return self;
 }
 
@@ -265,8 +266,12 @@ PyObject* heap_collect(PyObject* self, PyObject*) {
 
 PyObject* heap_verify(PyObject* self, PyObject*) {
   if (!check_open(heap_of(self))) return nullptr;
-  Py_BEGIN_ALLOW_THREADS heap_of(self)->state->heap->verify();
-  Py_END_ALLOW_THREADS Py_RETURN_NONE;
+  bool is_whole;
+  Py_BEGIN_ALLOW_THREADS is_whole = heap_of(self)->state->heap->verify();
+  Py_END_ALLOW_THREADS if (is_whole) Py_RETURN_NONE;
+  raise_file_fault(*heap_of(self)->module,
+                   {tri::collected::FileFault::kDamaged, tri::collected::kPages});
+  return nullptr;
 }
 
 PyObject* heap_freeze(PyObject* self, PyObject*) {
@@ -284,7 +289,6 @@ PyObject* heap_free(PyObject* self, PyObject* record) {
     PyErr_SetString(PyExc_TypeError, "a container is not freed but cleared: call its clear()");
     return nullptr;  // another thread may be at work in it
   }
-  state->freed_by_hand.store(true, std::memory_order_relaxed);
   {
     Access access(*state->heap);
     state->heap->remove_root(access, handle_of(record)->root);
@@ -462,7 +466,8 @@ PyMethodDef kMethods[] = {
     {"release", heap_release, METH_NOARGS,
      "release() -> int\n\nGives free pages back to the system; returns the bytes given back."},
     {"verify", heap_verify, METH_NOARGS,
-     "verify() -> None\n\nChecks every structure of the heap; aborts when one is broken."},
+     "verify() -> None\n\nChecks every structure of the heap; aborts when one is broken. "
+     "FileFaultError: references in the file that it was opened from lead nowhere."},
     {nullptr, nullptr, 0, nullptr},
 };
 PyMemberDef kMembers[] = {

@@ -12,7 +12,7 @@ int execute(PyObject* module) {
       add_block_type(module, state) != 0 || add_weak_type(module, state) != 0 ||
       add_file_fault(module, state) != 0 || add_container_types(module, state) != 0 ||
       add_heap_type(module, state) != 0 || add_walks(module) != 0 || add_inspection(module) != 0 ||
-      add_regions(module) != 0) {
+      add_regions(module) != 0 || add_sharing(module) != 0) {
     return -1;
   }
   return 0;

@@ -199,7 +199,20 @@ PyObject* record_compare(PyObject* self, PyObject* other, int operation) {
   return PyBool_FromLong(same == (operation == Py_EQ));
 }
 
-// Vertex(id=1, score=0.5, edges=<Edge>): references by their class only, or a cycle would not end.
+// name=value; what is referred to by its class or its number only, or a cycle would not end.
+PyObject* repr_of_field(const RecordInfo& info, const Field& field, PyObject* value) {
+  if (is_record(*info.state, value)) {
+    return PyUnicode_FromFormat("%U=<%s>", field.name, Py_TYPE(value)->tp_name);
+  }
+  if (field.code == Code::kReferences && value != Py_None) {
+    const Py_ssize_t count = PySequence_Size(value);
+    if (count < 0) return nullptr;
+    return PyUnicode_FromFormat("%U=<%zd records>", field.name, count);
+  }
+  return PyUnicode_FromFormat("%U=%R", field.name, value);
+}
+
+// Vertex(id=1, score=0.5, edges=<Edge>, neighbours=<3 records>)
 PyObject* record_repr(PyObject* self) {
   PyTypeObject* const type = Py_TYPE(self);
   const RecordInfo& info = info_of(type);
@@ -211,11 +224,7 @@ PyObject* record_repr(PyObject* self) {
   for (uint32_t i = 0; parts != nullptr && i < info.field_count; ++i) {
     PyObject* value = read_field(info, handle_of(self), info.fields[i]);
     PyObject* part = nullptr;
-    if (value != nullptr) {
-      part = is_record(*info.state, value)
-                 ? PyUnicode_FromFormat("%U=<%s>", info.fields[i].name, Py_TYPE(value)->tp_name)
-                 : PyUnicode_FromFormat("%U=%R", info.fields[i].name, value);
-    }
+    if (value != nullptr) part = repr_of_field(info, info.fields[i], value);
     if (part == nullptr || PyList_Append(parts, part) != 0) Py_CLEAR(parts);
     Py_XDECREF(part);
     Py_XDECREF(value);

@@ -88,7 +88,6 @@ PyObject* end_region(PyObject*, PyObject* capsule) {
     return nullptr;
   }
   HeapState& heap = *region->heap;
-  heap.freed_by_hand.store(true, std::memory_order_relaxed);
   uint32_t freed = 0;
   Py_BEGIN_ALLOW_THREADS {
     Access access(*heap.heap);

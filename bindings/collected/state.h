@@ -90,7 +90,8 @@ struct Field {
 struct HeapState {
   CollectedHeap* heap = nullptr;
   std::atomic<uint32_t> count{1};
-  // Set once records have been freed by hand: from then on handles look whether theirs is alive.
+  // Set once records have been freed by hand, by the engine: from then on handles look whether
+  // theirs is alive.
   std::atomic<bool> freed_by_hand{false};
   bool closed = false;
   bool read_only = false;
@@ -198,6 +199,8 @@ PyObject* no_memory(const HeapState& heap);
 // False and an error when the heap is closed or open for reading only.
 bool check_writable(const HeapState& heap);
 
+// Sets the error that says what is wrong with a file; returns false.
+bool raise_file_fault(const ModuleState& state, const tri::collected::FileResult& result);
 // Reads a file's header and sums its tables, or everything. False and an error when it is not
 // whole.
 bool check_saved_file(const ModuleState& state, int file, bool everything,
@@ -238,6 +241,7 @@ bool batch_range(const HeapState& heap, PyObject* batch, tri::collected::RootRan
 int add_walks(PyObject* module);
 int add_inspection(PyObject* module);
 int add_regions(PyObject* module);
+int add_sharing(PyObject* module);
 // Whoever makes a record for the program says so: a region that the thread has open frees it.
 void note_made_slow(const HeapState& heap, Access& access, Reference record);
 inline bool has_regions(const HeapState& heap) {

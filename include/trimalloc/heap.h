@@ -110,12 +110,54 @@ trimalloc_type trimalloc_type_create(
 /* Fills `stats`, whose struct_size the caller has set. 0, or -1 with EINVAL. Stops nobody. */
 int trimalloc_heap_get_stats(trimalloc_heap *heap,
                                                    trimalloc_heap_stats *stats);
+/* As the options of the same names; from now on. */
+void trimalloc_heap_set_gc_percent(trimalloc_heap *heap, int32_t percent);
+void trimalloc_heap_set_limit(trimalloc_heap *heap, uint64_t bytes);
 /* Gives free pages back to the system; returns the bytes. */
 size_t trimalloc_heap_release(trimalloc_heap *heap);
-/* Checks every structure; one that is broken ends the program. */
-void trimalloc_heap_verify(trimalloc_heap *heap);
+/* Collects, then takes all that lives as permanent: no collection marks or touches it again, and
+ * forked children share its pages. */
+void trimalloc_heap_freeze(trimalloc_heap *heap);
+/* Checks every structure; one that is broken ends the program. 0; -1, EBADMSG: references in the file
+ * that it was opened from lead nowhere. */
+int trimalloc_heap_verify(trimalloc_heap *heap);
 /* For tests: a collection wherever there may be one. */
 void trimalloc_heap_collect_always(trimalloc_heap *heap, int always);
+
+/* A heap that Python has made: `address` is the number that its attribute `address` gives, and nothing
+ * else. The Python object is to be held for as long as the heap is used. Records are exchanged as
+ * references, heap.to_reference and heap.from_reference; heap.c_layout says of what type a class's
+ * records are and where its fields lie. What is inside a heap does not touch Python: no GIL is asked
+ * for between trimalloc_enter and trimalloc_leave. NULL: EINVAL, nothing; EPROTO, the library is of
+ * another version than the Python package, or than this header. */
+inline trimalloc_heap *trimalloc_heap_at(uintptr_t address);
+trimalloc_heap *trimalloc_heap_at_abi(uint32_t abi, uintptr_t address);
+
+/* --- files --------------------------------------------------------------------------------------- */
+
+/* Collects, then writes all that lives to a file that is open for reading and writing, and empty. The
+ * references on the stack `roots` (or NULL) are what is to be found again; nobody changes it
+ * meanwhile. `text` is the program's: which types there are, for instance. 0, or -1 with the system's
+ * errno. */
+struct trimalloc_stack;
+int trimalloc_heap_save(trimalloc_heap *heap, int file, const struct trimalloc_stack *roots,
+                        const void *text, size_t text_bytes);
+
+/* By default the file is mapped read only, shared by all processes that do. */
+#define TRIMALLOC_OPEN_PRIVATE 1u /* copy on write: records can be changed, the file stays as it is */
+#define TRIMALLOC_OPEN_VERIFY 2u  /* reads and sums everything, not only the tables and the roots */
+/* A heap from such a file. Its types are to be created again, in the order in which they were; then
+ * records can be used. Nothing of a file that is mapped read only may be stored into. `options` may
+ * be NULL. NULL: EINVAL, bad options or no saved heap; EBADMSG, a damaged one; EPROTO, one of a later
+ * version, or the library is of another version than this header; ENOMEM; or the system's errno. */
+inline trimalloc_heap *trimalloc_heap_open(
+    int file, uint32_t how, const trimalloc_heap_options *options);
+trimalloc_heap *trimalloc_heap_open_abi(
+    uint32_t abi, int file, uint32_t how, const trimalloc_heap_options *options);
+/* What a heap that was opened had as roots, in order, and as text; of others, nothing. */
+size_t trimalloc_heap_saved_count(trimalloc_heap *heap);
+trimalloc_ref trimalloc_heap_saved_root(trimalloc_heap *heap, size_t index);
+const void *trimalloc_heap_saved_text(trimalloc_heap *heap, size_t *bytes);
 
 /* --- being inside ------------------------------------------------------------------------------- */
 
@@ -164,6 +206,12 @@ inline uint32_t trimalloc_array_length(const trimalloc_access *access, trimalloc
 inline trimalloc_ref *trimalloc_array_refs(const trimalloc_access *access, trimalloc_ref array);
 inline void *trimalloc_array_bytes(const trimalloc_access *access, trimalloc_ref array);
 
+/* The type of a live record; 0 for an array, and for any number that names no live record, which a
+ * reference from elsewhere may be. Places that are ready for the next records count as live. */
+trimalloc_type trimalloc_type_of(const trimalloc_access *access, trimalloc_ref record);
+/* Whether a record or an array lives there; for any number. */
+int trimalloc_is_live(const trimalloc_access *access, trimalloc_ref record);
+
 /* Frees a record now. 0: it was not live. No reference to it may be followed from then on. */
 int trimalloc_free_record(trimalloc_access *access, trimalloc_ref record);
 
@@ -207,6 +255,48 @@ trimalloc_ref trimalloc_weak_load(trimalloc_access *access,
                                                         trimalloc_weak weak);
 void trimalloc_weak_remove(trimalloc_access *access, trimalloc_weak weak);
 
+/* --- what has been reclaimed -------------------------------------------------------------------- */
+
+/* From now on, or no longer, copies are kept of the records of a type that the collector frees, until
+ * they are taken. Not of those that are freed by hand. 0, or -1: EINVAL, no such type; ENOMEM. */
+int trimalloc_watch_reclaims(trimalloc_heap *heap, trimalloc_type type, int watch);
+/* The oldest copy, as long as a record is; references in it lead nowhere. 0: there is none. */
+int trimalloc_take_reclaimed(trimalloc_access *access, trimalloc_type type, void *copy);
+
+/* --- regions ------------------------------------------------------------------------------------- */
+
+/* Records that are freed together. A region lies where its user puts it, keeps its records until it
+ * ends, and is for one thread at a time. Its fields are the library's. */
+typedef struct trimalloc_region {
+  void *held[32];
+} trimalloc_region;
+
+void trimalloc_region_begin(trimalloc_access *access, trimalloc_region *region);
+/* 0: no memory; the record is left to the collector. */
+int trimalloc_region_add(trimalloc_access *access, trimalloc_region *region, trimalloc_ref record);
+/* Takes a record out again; 0: it is not in the region. */
+int trimalloc_region_keep(trimalloc_access *access, trimalloc_region *region, trimalloc_ref record);
+/* Frees all of its records, whatever refers to them; returns how many. Lets the collector in. */
+size_t trimalloc_region_end(trimalloc_access *access, trimalloc_region *region);
+
+/* --- walks --------------------------------------------------------------------------------------- */
+
+typedef enum trimalloc_order {
+  TRIMALLOC_BREADTH_FIRST = 0,
+  TRIMALLOC_DEPTH_FIRST = 1,
+  TRIMALLOC_TOPOLOGICAL = 2 /* each record before all that it leads to */
+} trimalloc_order;
+/* Anything but 0 ends the walk. `depth` is the number of steps from a start; 0 in topological order.
+ * What is called may do all that a thread inside may. */
+typedef int (*trimalloc_visitor)(
+    void *context, trimalloc_access *access, trimalloc_ref record, uint32_t depth);
+/* Goes from `starts` along all references, through arrays, and calls `visit` (or NULL) for each record
+ * that it reaches, once. What it has reached stays until it ends. Lets the collector in. How many
+ * were reached; -1: ENOMEM; EINVAL, a start is no live record; ELOOP, in topological order: there is
+ * a cycle. */
+int64_t trimalloc_walk(trimalloc_access *access, trimalloc_order order, const trimalloc_ref *starts,
+                       size_t count, trimalloc_visitor visit, void *context);
+
 /* --- what inline functions call ----------------------------------------------------------------- */
 
 trimalloc_ref trimalloc_new_slow(trimalloc_access *access,
@@ -217,6 +307,15 @@ void trimalloc_poll_slow(trimalloc_access *access);
 
 inline trimalloc_heap *trimalloc_heap_create(const trimalloc_heap_options *options) {
   return trimalloc_heap_create_abi(TRIMALLOC_HEAP_ABI, options);
+}
+
+inline trimalloc_heap *trimalloc_heap_at(uintptr_t address) {
+  return trimalloc_heap_at_abi(TRIMALLOC_HEAP_ABI, address);
+}
+
+inline trimalloc_heap *trimalloc_heap_open(
+    int file, uint32_t how, const trimalloc_heap_options *options) {
+  return trimalloc_heap_open_abi(TRIMALLOC_HEAP_ABI, file, how, options);
 }
 
 inline void trimalloc_poll(trimalloc_access *access) {

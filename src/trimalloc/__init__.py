@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from trimalloc.collected.opening import open_heap
     from trimalloc.collected.regions import LeakRow, Leaks, Region
     from trimalloc.collected.samples import Frame, Sample, SampleRow, Samples
+    from trimalloc.collected.sharing import CLayout
     from trimalloc.collected.traversal import Walk
     from trimalloc.engine import is_active, mode, release, verify
     from trimalloc.explanation import Explanation, explain
@@ -65,6 +66,7 @@ __all__ = [
     "Batch",
     "Block",
     "Bytes",
+    "CLayout",
     "ClassStats",
     "Explanation",
     "Frame",
@@ -137,6 +139,7 @@ _HOMES = {
     "Batch": "collected.batch",
     "Block": "collected.blocks",
     "Bytes": "collected.fields",
+    "CLayout": "collected.sharing",
     "ClassStats": "snapshot",
     "Explanation": "explanation",
     "Frame": "collected.samples",

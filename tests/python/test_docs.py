@@ -114,7 +114,7 @@ def test_the_settings_page_tells_every_default() -> None:
 
 @each_document
 def test_no_variable_is_invented(document: Document) -> None:
-    headers = ("include/trimalloc/trimalloc.h", "include/trimalloc/heap.h")
+    headers = [f"include/trimalloc/{name}.h" for name in ("trimalloc", "heap", "containers")]
     sources = ("CMakeLists.txt", *headers, "engine/base/check.h")
     others = {"TRIMALLOC_COMPARE_REPORT", "TRIMALLOC_COMPARE_IDLE", "TRIMALLOC_LIBRARY"}
     others |= {"TRIMALLOC_PROCS", "TRIMALLOC_GCTRACE"}  # of collected heaps, not of malloc

@@ -4,6 +4,9 @@
 #include "include/trimalloc/heap.h"
 
 extern inline trimalloc_heap* trimalloc_heap_create(const trimalloc_heap_options* options);
+extern inline trimalloc_heap* trimalloc_heap_at(uintptr_t address);
+extern inline trimalloc_heap* trimalloc_heap_open(int file, uint32_t how,
+                                                  const trimalloc_heap_options* options);
 extern inline void trimalloc_poll(trimalloc_access* access);
 extern inline trimalloc_ref trimalloc_new(trimalloc_access* access, trimalloc_type type);
 extern inline void* trimalloc_at(const trimalloc_access* access, trimalloc_ref record);

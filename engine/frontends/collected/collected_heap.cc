@@ -43,6 +43,12 @@ CollectedHeap* CollectedHeap::create(const platform::Os& os, const HeapOptions& 
   return nullptr;
 }
 
+// Where things lie is what two libraries have to agree on.
+uint64_t CollectedHeap::this_build() {
+  constexpr uint64_t kMagic = 0x50414548'4d495254;  // "TRIMHEAP"
+  return kMagic ^ sizeof(CollectedHeap) << 8 ^ sizeof(Processor) << 40;
+}
+
 bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
   os_ = &os;
   options_ = options;
@@ -322,9 +328,7 @@ bool CollectedHeap::make_room(Access& access) {
   const uint64_t short_at = short_at_.load(std::memory_order_relaxed);
   if (short_at != 0 && allocated_bytes() - short_at < heap_bytes() / kFailFastShare) return false;
   if (!limiter_.allows_cycle(platform::now_ns())) return false;
-  leave(access.processor_);
-  collect_whole(false);
-  access.processor_ = enter();
+  outside(access, [this] { collect_whole(false); });
   short_at_.store(std::max<uint64_t>(allocated_bytes(), 1), std::memory_order_relaxed);
   return true;
 }
@@ -464,22 +468,24 @@ void CollectedHeap::remember(const Reference* slot) {
 
 // --- roots ----------------------------------------------------------------------------------
 
-RootArray* CollectedHeap::append_root_run(Access& access, RootArray* array, Reference first,
-                                          uint32_t records) {
-  const size_t before = array->count.load(std::memory_order_relaxed);
-  if (!array->runs.append(before, first, records)) {
-    // A marker that misses the new array finds in the old one what was there when it began; what
-    // has come since is black.
-    RootArray* const wider = roots_.add_runs(2 * array->runs.capacity(), array->runs.step());
-    if (wider == nullptr) return nullptr;
-    wider->runs.copy_from(array->runs);
-    wider->runs.append(before, first, records);
-    remove_root_array(access, array);
-    array = wider;
-  }
+RootArray* CollectedHeap::with_room_for_run(Access& access, RootArray* array) {
+  if (array->runs.run_count() < array->runs.capacity()) return array;
+  const auto add = [&] { return roots_.add_runs(2 * array->runs.capacity(), array->runs.step()); };
+  RootArray* const wider = with_room(access, add);
+  if (wider == nullptr) return nullptr;
+  // A marker that misses the new array finds in the old one what was there when it began; what has
+  // come since is black.
+  wider->runs.copy_from(array->runs);
   // Pairs with the acquire of whoever looks at all roots: runs first, then how many records.
-  array->count.store(before + records, std::memory_order_release);
-  return array;
+  wider->count.store(array->count.load(std::memory_order_relaxed), std::memory_order_release);
+  remove_root_array(access, array);
+  return wider;
+}
+
+void CollectedHeap::append_root_run(Access&, RootArray* array, Reference first, uint32_t records) {
+  const size_t before = array->count.load(std::memory_order_relaxed);
+  TRI_CHECK(array->runs.append(before, first, records));
+  array->count.store(before + records, std::memory_order_release);  // as above
 }
 
 // Ten million records of 16 bytes are written for the first time in 27 ms instead of 56: 40,000
@@ -519,6 +525,7 @@ SpanSource& CollectedHeap::source_of(const Span* span) {
 bool CollectedHeap::free_record(Access& access, Reference record) {
   if (record == kNone || !is_live(record)) return false;
   freed_by_hand_.store(true, std::memory_order_relaxed);
+  if (told_of_frees_ != nullptr) told_of_frees_->store(true, std::memory_order_relaxed);
   return free_unreferenced(access, record);
 }
 

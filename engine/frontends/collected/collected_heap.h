@@ -121,6 +121,10 @@ class CollectedHeap {
   // Gives everything back. No other thread is inside any call.
   void destroy();
 
+  // Whether a heap is what this library takes one for: it may be used by another library of the
+  // process than the one that made it, which are of one build then.
+  bool is_of_this_build() const { return build_ == this_build(); }
+
   // A new type, or nullptr: too many, or no memory.
   const RecordType* add_type(const Layout& layout);
   const RecordType* type_of_kind(PageKind kind) const { return types_[kind]; }
@@ -197,10 +201,12 @@ class CollectedHeap {
     }
   }
   // An array of runs of records that are `step` granules apart; empty. It takes records while it is
-  // its maker's alone, and may move: append returns where it is, or nullptr when there is no memory
-  // and it stays as it was.
+  // its maker's alone.
   RootArray* add_root_runs(Access&, uint32_t step) { return roots_.add_runs(kFirstRootRuns, step); }
-  RootArray* append_root_run(Access& access, RootArray* array, Reference first, uint32_t records);
+  // The array with room for one more run, which may be elsewhere; nullptr when there is no memory
+  // and it stays as it was. Comes before the run is made, because collecting may make the room.
+  RootArray* with_room_for_run(Access& access, RootArray* array);
+  void append_root_run(Access& access, RootArray* array, Reference first, uint32_t records);
   // Once the array is whole, before its records are written.
   void prefer_huge_pages(const RootArray& array) const;
   RootArray* add_root_stack(Access&, size_t capacity) { return roots_.add_stack(capacity); }
@@ -236,6 +242,8 @@ class CollectedHeap {
   }
 
   // --- by hand ----------------------------------------------------------------------------------
+  // Sets `flag` whenever a record is freed by hand, before that.
+  void tell_of_frees(std::atomic<bool>* flag) { told_of_frees_ = flag; }
   // Frees one record now. False when it is not live. References to it become dangling: reading one
   // finds that out, unless another record has taken its place.
   bool free_record(Access& access, Reference record);
@@ -255,8 +263,13 @@ class CollectedHeap {
   void collect() { collect_whole(true); }
   // The same for a caller that holds one, and does not meanwhile.
   void collect(Access& access) {
+    outside(access, [this] { collect(); });
+  }
+  // Has `work` done, which may wait, while the caller does not hold a processor.
+  template <typename Work>
+  void outside(Access& access, Work work) {
     leave(access.processor_);
-    collect();
+    work();
     access.processor_ = enter();
   }
   // Gives all free pages back to the OS; waits for a cycle to end. Returns the bytes.
@@ -265,6 +278,10 @@ class CollectedHeap {
   bool freeze();
   // Collects, then writes everything that is live. The world is stopped meanwhile.
   FileResult save(int file, const SavedText& text);
+  // Whether its first pages are a file that cannot be written to.
+  bool is_read_only() const {
+    return saved_.page_count() != 0 && options_.file_access == platform::FileAccess::kShared;
+  }
   // What came from the file that the heap was opened with.
   const SavedPart& saved() const { return saved_; }
   // A part of saved().roots() as an array of roots, without a copy.
@@ -354,8 +371,9 @@ class CollectedHeap {
   bool is_marking() const { return space_.marking.load(std::memory_order_relaxed); }
 
   // Checks every structure against the others, and every reference against the live bits; stops the
-  // program on a mismatch.
-  void verify();
+  // program on a mismatch. False: references on the pages of a file that it was opened from lead
+  // nowhere.
+  bool verify();
 
   // For tests: a cycle at every allocation that takes a run.
   void set_collect_always(bool always) { collect_always_ = always; }
@@ -369,6 +387,7 @@ class CollectedHeap {
   friend class Access;
 
   // collected_heap.cc
+  static uint64_t this_build();
   bool start(const platform::Os& os, const HeapOptions& options);
   Processor* enter();
   Processor* enter_slow();
@@ -444,6 +463,7 @@ class CollectedHeap {
   void join_cycle_thread();
   static void* cycle_thread(void* self);
 
+  uint64_t build_ = this_build();  // first, so that other builds find it, too
   Space space_;
   SavedPart saved_;
   Roots roots_;
@@ -480,6 +500,7 @@ class CollectedHeap {
   bool collect_always_ = false;
   std::atomic<bool> started_cycle_{false};  // a thread has been asked for
   std::atomic<bool> freed_by_hand_{false};
+  std::atomic<bool>* told_of_frees_ = nullptr;
   std::atomic<bool> abandon_{false};  // before a fork: marking is given up
 
   platform::Lock types_lock_{platform::Rank::kRegistry};

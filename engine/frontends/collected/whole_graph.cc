@@ -7,10 +7,8 @@ constexpr unsigned kPageKinds = 256;
 
 }  // namespace
 
-bool PathFromRoots::start(Access& access, Reference target, const Reference* except) {
+bool WholePlan::make(Access& access) {
   const CollectedHeap& heap = access.heap();
-  except_ = except;
-  plan_.target = target;
   // Types may be declared meanwhile: what is counted is what is filled in.
   const Layout* layouts[kPageKinds];
   size_t total = 1;
@@ -21,19 +19,31 @@ bool PathFromRoots::start(Access& access, Reference target, const Reference* exc
     }
   }
   has_offsets_ = offsets_.make(access, total);
-  if (!has_offsets_ || !walk_.start(access)) return false;
+  if (!has_offsets_) return false;
   uint16_t* next = &offsets_.get(0);
   for (unsigned kind = kFirstRecordType; kind < kPageKinds; ++kind) {
-    TraversalPlan::Kind& plan = plan_.kinds[kind];
-    plan.selected = layouts[kind] != nullptr;
-    plan.offsets = next;
-    for (uint32_t run = 0; plan.selected && run < layouts[kind]->run_count; ++run) {
+    TraversalPlan::Kind& one = plan.kinds[kind];
+    one.selected = layouts[kind] != nullptr;
+    one.offsets = next;
+    for (uint32_t run = 0; one.selected && run < layouts[kind]->run_count; ++run) {
       const ReferenceRun& references = layouts[kind]->runs[run];
-      for (uint32_t i = 0; i < references.count; ++i, ++plan.count) {
+      for (uint32_t i = 0; i < references.count; ++i, ++one.count) {
         *next++ = static_cast<uint16_t>(references.offset + i * sizeof(Reference));
       }
     }
   }
+  return true;
+}
+
+void WholePlan::drop(Access& access) {
+  if (has_offsets_) offsets_.drop(access);
+  has_offsets_ = false;
+}
+
+bool PathFromRoots::start(Access& access, Reference target, const Reference* except) {
+  except_ = except;
+  whole_.plan.target = target;
+  if (!whole_.make(access) || !walk_.start(access)) return false;
   return for_each_root(access, except, [&](Reference reference, const RootPlace&) {
     return walk_.add_start(access, reference);
   });
@@ -47,8 +57,7 @@ bool PathFromRoots::add_permanent(Access& access) {
 
 void PathFromRoots::finish(Access& access) {
   walk_.finish(access);
-  if (has_offsets_) offsets_.drop(access);
-  has_offsets_ = false;
+  whole_.drop(access);
 }
 
 RootPlace PathFromRoots::root(Access& access) const {

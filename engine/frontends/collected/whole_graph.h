@@ -70,10 +70,23 @@ bool for_each_permanent(Access& access, Visitor visit) {
   return true;
 }
 
+// A plan that follows all reference fields of all kinds of records, and reports all.
+class WholePlan {
+ public:
+  // False: no memory.
+  bool make(Access& access);
+  void drop(Access& access);
+  TraversalPlan plan;
+
+ private:
+  PlainChunk<uint16_t> offsets_;
+  bool has_offsets_ = false;
+};
+
 // A walk from the roots to one record, along anything.
 class PathFromRoots {
  public:
-  PathFromRoots() : walk_(plan_, Traversal::kBreadthFirst) {}
+  PathFromRoots() : walk_(whole_.plan, Traversal::kBreadthFirst) {}
 
   // `except`: the root slot by which the caller holds the record, or null; target kNone: everything
   // is walked. False: no memory.
@@ -99,9 +112,7 @@ class PathFromRoots {
   RootPlace root(Access& access) const;
 
  private:
-  TraversalPlan plan_;
-  PlainChunk<uint16_t> offsets_;
-  bool has_offsets_ = false;
+  WholePlan whole_;
   Traversal walk_;
   const Reference* except_ = nullptr;
 };

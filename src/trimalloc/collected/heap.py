@@ -13,6 +13,7 @@ from trimalloc import _collected
 from trimalloc.collected.batch import Batch
 from trimalloc.collected.blocks import Block
 from trimalloc.collected.containers.factory import ContainerFactory
+from trimalloc.collected.heap_file_error import told_of
 from trimalloc.collected.heap_stats import HeapStats
 from trimalloc.collected.inspection import Inspection
 from trimalloc.collected.layout import RecordLayout, declared_fields, lay_out
@@ -20,6 +21,7 @@ from trimalloc.collected.regions import Regions
 from trimalloc.collected.samples import DEFAULT_SAMPLE_BYTES, SampleLog, Sampling
 from trimalloc.collected.saved_roots import SavedRoots
 from trimalloc.collected.saving import save_heap
+from trimalloc.collected.sharing import Sharing
 from trimalloc.collected.traversal import Traversals
 from trimalloc.memory_available import available_bytes
 from trimalloc.sizes import parse_size
@@ -77,7 +79,7 @@ def _let_super_find(declared: type, draft: type, functions: list[FunctionType]) 
                 cell.cell_contents = declared
 
 
-class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions):
+class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing):
     """A collected heap: compact records of declared classes, in an address range of their own.
 
     ``gc_percent``: a collection ends when the heap has grown by this much over what was live;
@@ -211,6 +213,14 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions):
     def read_only(self) -> bool:
         """Whether it was opened for reading only."""
         return self._read_only
+
+    def verify(self) -> None:
+        """Check every structure of the heap; abort when one is broken.
+
+        HeapFileError: references in the file that it was opened from lead nowhere.
+        """
+        with told_of(self._saved._path):
+            super().verify()
 
     # --- looking ----------------------------------------------------------------------------
 

@@ -147,9 +147,9 @@ CASE(RunsOfRootsHoldTheirRecordsAndGrow) {
     const uint32_t step = f.heap->source(f.node->source).slot_granules();
     RootArray* array = f.heap->add_root_runs(access, step);
     for (int64_t i = 0; i < kRuns; ++i) {
-      const Reference record = f.make(access, 2 * i);
-      array = f.heap->append_root_run(access, array, record, 1);
+      array = f.heap->with_room_for_run(access, array);
       CHECK(array != nullptr);
+      f.heap->append_root_run(access, array, f.make(access, 2 * i), 1);
       f.make(access, 2 * i + 1);  // a hole
     }
     f.heap->collect(access);
@@ -167,6 +167,25 @@ CASE(RunsOfRootsHoldTheirRecordsAndGrow) {
   CHECK_EQ(f.live_records(), 0u);
 }
 
+CASE(AtTheLimitGarbageMakesRoomForMoreRuns) {
+  SmallCollected f;
+  Access access(*f.heap);
+  const uint32_t step = f.heap->source(f.node->source).slot_granules();
+  RootArray* array = f.heap->add_root_runs(access, step);
+  for (size_t i = 0; i < collected::kFirstRootRuns; ++i) {
+    CHECK(f.heap->with_room_for_run(access, array) == array);
+    f.heap->append_root_run(access, array, f.make(access, 1), 1);
+    f.make(access, 2);  // a hole
+  }
+  while (f.heap->heap_bytes() < tunable::kMiB) f.make(access, 3);
+  const PageHeapCounters pages = f.heap->page_counters();
+  f.heap->set_limit(bytes_of(pages.small_in_use + pages.large_in_use));
+  while (f.heap->add_root_runs(access, step) != nullptr) {
+  }
+  RootArray* const wider = f.heap->with_room_for_run(access, array);
+  CHECK(wider != nullptr && wider != array);
+}
+
 // A batch of `count` fresh nodes.
 collected::RootArray* make_batch(SmallCollected& f, Access& access, uint32_t count) {
   const uint32_t step = f.heap->source(f.node->source).slot_granules();
@@ -174,9 +193,10 @@ collected::RootArray* make_batch(SmallCollected& f, Access& access, uint32_t cou
   collected::RootArray* array = f.heap->add_root_runs(access, step);
   for (uint32_t made = 0; made < count;) {
     Reference first = kNone;
+    array = f.heap->with_room_for_run(access, array);
     const uint32_t run = f.heap->allocate_run(access, *f.node, count - made, &first);
     CHECK(run != 0);
-    array = f.heap->append_root_run(access, array, first, run);
+    f.heap->append_root_run(access, array, first, run);
     foreseen.note_made(run * sizeof(Node));
     made += run;
   }

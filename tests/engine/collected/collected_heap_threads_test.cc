@@ -99,9 +99,9 @@ CASE(RunsGrowAndMoveWhileOthersMark) {
         const uint32_t step = f.heap->source(f.node->source).slot_granules();
         collected::RootArray* array = f.heap->add_root_runs(access, step);
         for (int64_t k = 0; k < kRuns; ++k) {
-          const Reference record = f.make(access, k);
-          array = f.heap->append_root_run(access, array, record, 1);
+          array = f.heap->with_room_for_run(access, array);
           CHECK(array != nullptr);
+          f.heap->append_root_run(access, array, f.make(access, k), 1);
           f.make(access, -1);
           f.heap->poll(access);
         }

@@ -16,7 +16,7 @@ import trimalloc
 
 HERE = Path(__file__).parent / "programs"
 SOURCES = (HERE / "c_interface.c", HERE / "cpp_interface.cc")
-HEADER = Path(trimalloc.get_include()) / "trimalloc" / "heap.h"
+HEADERS = ("heap.h", "containers.h")
 
 
 def _flags() -> list[str]:
@@ -35,12 +35,13 @@ def test_case(source: Path, case: str, programs: Programs) -> None:
 
 @pytest.mark.parametrize("standard", ["c99", "c11", "c++11", "c++20"])
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_the_header_is_clean(compiler: str, standard: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("header", HEADERS)
+def test_the_header_is_clean(header: str, compiler: str, standard: str, tmp_path: Path) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     language = "c++" if "++" in standard else "c"
     source = tmp_path / "header.c"
-    source.write_text('#include "trimalloc/heap.h"\n')
+    source.write_text(f'#include "trimalloc/{header}"\n')
     words = [compiler, "-x", language, f"-std={standard}", "-pedantic", "-Wall", "-Wextra"]
     words += ["-Wconversion", "-Werror", "-fsyntax-only", f"-I{trimalloc.get_include()}"]
     done = subprocess.run([*words, str(source)], capture_output=True, text=True, check=False)
@@ -48,7 +49,9 @@ def test_the_header_is_clean(compiler: str, standard: str, tmp_path: Path) -> No
 
 
 def test_all_that_the_header_declares_is_exported_and_nothing_else() -> None:
-    text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(encoding="utf-8"), flags=re.DOTALL)
+    folder = Path(trimalloc.get_include()) / "trimalloc"
+    text = "\n".join((folder / name).read_text(encoding="utf-8") for name in HEADERS)
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     declared = set(re.findall(r"\b(trimalloc_\w+)\s*\([^()]*\);", text))
     called = set(re.findall(r"return (trimalloc_\w+)\(", text))
     assert called <= declared

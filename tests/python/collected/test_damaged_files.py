@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -69,6 +70,21 @@ def test_damaged_roots_are_found_when_one_is_asked_for(path: Path) -> None:
     for _ in range(2):
         with pytest.raises(trimalloc.HeapFileError, match=f"{path}: damaged in its roots"):
             heap.roots["top"]
+
+
+@pytest.mark.parametrize("mode", ["r", "c"])
+def test_verify_tells_references_that_lead_nowhere(path: Path, mode: Literal["r", "c"]) -> None:
+    heap = trimalloc.open_heap(path)
+    heap.verify()
+    place = heap.to_reference(heap.roots["top"]) * 16
+    place += heap.c_layout("Vertex").offsets["edges"]
+    del heap
+    whole = path.read_bytes()
+    at = _part_at(whole, PAGES) + place
+    path.write_bytes(whole[:at] + b"\xf0\xff\xff\xff" + whole[at + 4 :])
+    damaged = trimalloc.open_heap(path, mode)
+    with pytest.raises(trimalloc.HeapFileError, match=f"{path}: damaged in its pages"):
+        damaged.verify()
 
 
 # --- not verified ---------------------------------------------------------------------------

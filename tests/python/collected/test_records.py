@@ -133,6 +133,22 @@ def test_handles_of_one_record_are_equal_and_hash_alike() -> None:
     assert one != 1
 
 
+def test_repr_ends_where_a_list_leads_back() -> None:
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Node:
+        name: trimalloc.Str
+        to: trimalloc.Vec[Node]
+        numbers: trimalloc.Vec[trimalloc.int64] | None
+
+    one, other = Node(name="one"), Node(name="other")
+    one.to = [one, other]
+    other.to = [one]
+    assert repr(one) == "Node(name='one', to=<2 records>, numbers=None)"
+    assert repr(Node(name="", to=[])) == "Node(name='', to=<0 records>, numbers=None)"
+
+
 def test_a_record_class_keeps_its_methods_and_names() -> None:
     g = graph_classes()
     assert g.Vertex(21).doubled() == 42
