@@ -104,9 +104,24 @@ void* resize_pages(void* caller, Resize resize) {
   return result;
 }
 
-}  // namespace
+bool fits_object(size_t bytes, size_t object_bytes) {
+  return bytes <= object_bytes && (bytes > object_bytes / 2 || object_bytes <= 2 * kGranuleBytes);
+}
 
-void* reallocate(void* block, size_t bytes) {
+// The span of a large block; nullptr: none begins there, or every call is to be checked.
+Span* large_span_at(const void* block) {
+  const Arena& arena = g_tiers.arena;
+  const PageLookup& lookup = arena.lookup();
+  const auto offset = static_cast<size_t>(static_cast<const char*>(block) - lookup.base);
+  if (offset >> 4 >= lookup.granules || offset % kPageBytes != 0) return nullptr;
+  const PageId page = arena.page_of(block);
+  Span* span = arena.span_of(page);
+  const bool begins_here =
+      span != nullptr && span->first == page && span->state == SpanState::kLarge;
+  return begins_here && g_tiers.caches.caching() ? span : nullptr;
+}
+
+[[gnu::noinline]] void* reallocate_slow(void* block, size_t bytes, void* caller) {
   if (block == nullptr) return allocate(bytes);
   if (bytes == 0) {  // glibc's reading of the standards: free, and nothing in return
     deallocate(block);
@@ -120,14 +135,13 @@ void* reallocate(void* block, size_t bytes) {
   if (ours && arena.class_of(arena.page_of(block)) == kLargeClass) {
     large = arena.span_of(arena.page_of(block));
     if (stays_within_its_pages(large, bytes)) return block;
-  } else if (bytes <= old_bytes && (bytes > old_bytes / 2 || old_bytes <= 2 * kGranuleBytes)) {
+  } else if (fits_object(bytes, old_bytes)) {
     return block;
   }
   if (is_impossible(bytes)) {
     errno = ENOMEM;
     return nullptr;
   }
-  void* const caller = __builtin_return_address(0);
   void* result = nullptr;
   if (large != nullptr) {
     result = resize_pages(caller, [=] { return resize_large(large, block, bytes); });
@@ -140,6 +154,21 @@ void* reallocate(void* block, size_t bytes) {
   if (result == nullptr && bytes <= old_bytes) return block;
   if (result == nullptr) errno = ENOMEM;
   return result;
+}
+
+}  // namespace
+
+// First what needs nothing done: a block that grows by little steps is resized many times for each
+// time that it changes.
+void* reallocate(void* block, size_t bytes) {
+  if (bytes != 0) {
+    if (const size_t object_bytes = small_bytes(block)) {
+      if (fits_object(bytes, object_bytes)) return block;
+    } else if (Span* span = large_span_at(block)) {
+      if (stays_within_its_pages(span, bytes)) return block;
+    }
+  }
+  return reallocate_slow(block, bytes, __builtin_return_address(0));
 }
 
 }  // namespace tri
