@@ -102,6 +102,26 @@ def test_like_a_dict(data: st.DataObject, records: bool) -> None:
     pair.world.heap.verify()
 
 
+@pytest.mark.parametrize("depth", [2, 3, 6])
+def test_erasing_where_the_log_has_no_room_to_join_labels(depth: int) -> None:
+    """Nodes whose labels could not be joined go with the last key below them."""
+    heap = trimalloc.Heap()
+    made = heap.trie(trimalloc.int64)
+    keys = [b"".join(bytes([first + part]) * 10 for part in range(depth)) for first in b"aq"]
+    keys = [key[: 10 * parts] for key in keys for parts in range(1, depth + 1)]
+    made.set_many(keys, 1)
+    made.shrink()  # the log is full; labels that follow each other in a key are apart in it
+    for number, key in enumerate(keys[:depth]):
+        del made[key]
+        made._verify()
+        assert list(made) == sorted(keys[number + 1 :])
+    made[keys[0]] = 2
+    made.shrink()
+    assert dict(made.items()) == dict.fromkeys(keys[depth:], 1) | {keys[0]: 2}
+    made._verify()
+    heap.verify()
+
+
 def test_many_children_and_bytes_for_values() -> None:
     heap = trimalloc.Heap()
     made = heap.trie(bytes)

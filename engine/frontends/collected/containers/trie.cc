@@ -19,9 +19,13 @@ constexpr uint32_t kLeastRoom = 2;
 struct Trie::Place {
   uint32_t node = 0;
   uint32_t parent = 0;
-  uint32_t index = 0;   // of `node` in `parent`
-  uint32_t before = 0;  // the parent's parent
-  uint32_t before_index = 0;
+  uint32_t index = 0;  // of `node` in `parent`
+  // The nearest node above that would stay were `node` erased: the root, one with a value, or one
+  // with other children. Which child of its leads on, and where it hangs itself.
+  uint32_t kept = 0;
+  uint32_t kept_child = 0;
+  uint32_t kept_parent = 0;
+  uint32_t kept_index = 0;
   uint32_t matched = 0;
   uint32_t at = 0;
   bool whole_label = false;
@@ -113,8 +117,12 @@ Trie::Place Trie::descend(const Key& key) const {
     const auto byte = static_cast<uint8_t>(key.data[place.at]);
     const uint32_t index = child_index(place.node, byte);
     if (index == child_count(place.node) || bytes_of(place.node)[index] != byte) return place;
-    place.before = place.parent;
-    place.before_index = place.index;
+    if (place.node == record_->root || has_value(place.node) || child_count(place.node) > 1) {
+      place.kept = place.node;
+      place.kept_child = index;
+      place.kept_parent = place.parent;
+      place.kept_index = place.index;
+    }
     place.parent = place.node;
     place.index = index;
     place.node = children_of(place.node)[index];
@@ -182,9 +190,8 @@ void Trie::insert_child(uint32_t node, uint8_t byte, uint32_t child) {
   ++words_[node];
 }
 
-void Trie::remove_child(uint32_t node, uint8_t byte) {
+void Trie::remove_child(uint32_t node, uint32_t index) {
   const uint32_t count = child_count(node);
-  const uint32_t index = child_index(node, byte);
   uint8_t* const bytes = bytes_of(node);
   uint32_t* const children = children_of(node);
   std::memmove(bytes + index, bytes + index + 1, count - index - 1);
@@ -308,7 +315,7 @@ uint32_t Trie::put(const Key& key, const Value& value, bool* inserted) {
 // --- erasing --------------------------------------------------------------------------------
 
 // A node without a value and with one child becomes one with it. Where the log has no room for
-// their label they stay two, which searches do not mind.
+// their label they stay two, which searches do not mind; what is erased below takes them along.
 void Trie::merge(uint32_t parent, uint32_t index, uint32_t node) {
   const uint32_t lower = children_of(node)[0];
   const Text first = label_of(node);
@@ -338,6 +345,15 @@ void Trie::merge(uint32_t parent, uint32_t index, uint32_t node) {
   set_child(parent, index, lower);
 }
 
+// A leaf, and the nodes above it that lead nowhere else: a leaf always has a value.
+void Trie::forget_way(uint32_t node) {
+  for (;; node = children_of(node)[0]) {
+    forget_label(node);
+    forget_node(node);
+    if (child_count(node) == 0) return;
+  }
+}
+
 bool Trie::erase_key(const Key& key) {
   if (record_->count == 0) return false;
   const Place place = descend(key);
@@ -353,13 +369,10 @@ bool Trie::erase_key(const Key& key) {
   if (child_count(node) == 1) {
     merge(place.parent, place.index, node);
   } else if (child_count(node) == 0) {
-    const auto byte = static_cast<uint8_t>(label_of(node).data[0]);
-    forget_label(node);
-    forget_node(node);
-    remove_child(place.parent, byte);
-    const uint32_t parent = place.parent;
-    if (parent != record_->root && !has_value(parent) && child_count(parent) == 1) {
-      merge(place.before, place.before_index, parent);
+    forget_way(children_of(place.kept)[place.kept_child]);
+    remove_child(place.kept, place.kept_child);
+    if (place.kept != record_->root && !has_value(place.kept) && child_count(place.kept) == 1) {
+      merge(place.kept_parent, place.kept_index, place.kept);
     }
   }
   return true;

@@ -20,6 +20,7 @@
 // The caller holds the container's lock, then a processor. `put` may build anew and may collect.
 #pragma once
 
+#include "engine/base/check.h"
 #include "engine/frontends/collected/containers/key.h"
 #include "engine/frontends/collected/containers/values.h"
 
@@ -171,7 +172,8 @@ class Trie {
   void forget_label(uint32_t node);
   void forget_node(uint32_t node);
   void insert_child(uint32_t node, uint8_t byte, uint32_t child);
-  void remove_child(uint32_t node, uint8_t byte);
+  void remove_child(uint32_t node, uint32_t index);
+  void forget_way(uint32_t node);
   uint32_t split(const Place& place);
   uint32_t add_child(const Place& place, uint8_t byte, uint32_t child);
   void set_child(uint32_t parent, uint32_t index, uint32_t child);
@@ -216,6 +218,7 @@ uint32_t Trie::least(uint32_t node, Path& path) const {
     const Text label = label_of(node);
     path.append(label.data, label.length);
     if (has_value(node)) return node;
+    TRI_CHECK(child_count(node) != 0);
   }
 }
 
