@@ -62,6 +62,13 @@ def preload(library: Path) -> Preload:
     return Preload(library, {})
 
 
+@pytest.fixture(scope="session", params=["thread", "cpu"])
+def each_preload(request: pytest.FixtureRequest, library: Path) -> Preload:
+    """The same with caches of threads and with those of processors, each with its own library."""
+    path = library.parent / "cpu" / library.name if request.param == "cpu" else library
+    return Preload(path, {"TRIMALLOC_CACHES": request.param})
+
+
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     """Compiles C and C++ programs."""

@@ -45,9 +45,11 @@ constexpr uint32_t kMaxMove = size_class_rules::kMaxBatch;
 
 }  // namespace
 
-void CacheTier::start(size_t budget_bytes, bool caching, MisuseHandler on_misuse) {
+void CacheTier::start(size_t budget_bytes, Caching caching, MisuseHandler on_misuse,
+                      platform::Numbers best) {
   budget_.store(budget_bytes, std::memory_order_relaxed);
-  caching_ = caching;
+  const bool by_thread = caching == Caching::kByProcessor && !processors_.start(best);
+  caching_ = by_thread ? Caching::kByThread : caching;
   on_misuse_ = on_misuse;
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     central_[i].start(static_cast<SizeClass>(i));
@@ -64,33 +66,30 @@ void* CacheTier::allocate_slow(ThreadState& state, SizeClass size_class, size_t 
                                  std::memory_order_relaxed);
   counters.requested_count.store(counters.requested_count.load(std::memory_order_relaxed) + 1,
                                  std::memory_order_relaxed);
-  ThreadCache* cache = own_cache(state);
-  if (cache == nullptr) {
-    void* object = nullptr;
-    return central_[size_class].take(&object, 1, page_heap_) == 1 ? object : nullptr;
-  }
-  const Guard guard(cache->lock);
-  state.active.store(cache, std::memory_order_relaxed);
-  if (cache->count(size_class) == 0) refill(*cache, size_class);
-  look_over(*cache);
-  if (void* object = cache->pop(size_class)) return object;
-  // The budget leaves no room for even one, or there is no memory.
   void* object = nullptr;
+  if (ThreadCache* cache = enter(state)) {
+    if (cache->count(size_class) == 0) refill(*cache, size_class);
+    look_over(*cache);
+    object = cache->pop(size_class);
+    leave(*cache);
+  }
+  if (object != nullptr) return object;
+  // No cache, or the budget leaves no room for even one object, or there is no memory.
   return central_[size_class].take(&object, 1, page_heap_) == 1 ? object : nullptr;
 }
 
 void CacheTier::deallocate_slow(ThreadState& state, SizeClass size_class, void* object) {
-  ThreadCache* cache = own_cache(state);
-  if (cache == nullptr) {
-    give_to_spans(size_class, &object, 1);
-    return;
+  bool kept = false;
+  if (ThreadCache* cache = enter(state)) {
+    kept = cache->push(size_class, object);
+    if (!kept) {
+      make_room(*cache, size_class);
+      look_over(*cache);
+      kept = cache->push(size_class, object);
+    }
+    leave(*cache);
   }
-  const Guard guard(cache->lock);
-  state.active.store(cache, std::memory_order_relaxed);
-  if (cache->push(size_class, object)) return;
-  make_room(*cache, size_class);
-  look_over(*cache);
-  if (!cache->push(size_class, object)) give_to_spans(size_class, &object, 1);
+  if (!kept) give_to_spans(size_class, &object, 1);
 }
 
 // Now and then: the cache is made to fit how it is used.
@@ -298,14 +297,35 @@ void CacheTier::deallocate_slots(void** slots, uint32_t room) {
 
 // --- the registry ---------------------------------------------------------------------------
 
-// nullptr: this thread has to do without.
-ThreadCache* CacheTier::own_cache(ThreadState& state) {
-  if (__builtin_expect(state.own == nullptr, 0)) return create_cache(state);
-  return state.own == kEnding ? nullptr : state.own;
+// The cache that the caller may use, locked. nullptr: it has to do without.
+ThreadCache* CacheTier::enter(ThreadState& state) {
+  switch (caching_) {
+    case Caching::kByThread:
+      return enter_own(state);
+    case Caching::kByProcessor:
+      return enter_here(state);
+    case Caching::kNone:
+      break;
+  }
+  return nullptr;
+}
+
+ThreadCache* CacheTier::enter_own(ThreadState& state) {
+  if (state.own == kEnding) return nullptr;
+  ThreadCache* cache = state.own;
+  if (__builtin_expect(cache == nullptr, 0)) cache = create_cache(state);
+  if (cache == nullptr) return nullptr;
+  cache->lock.acquire();
+  state.active.store(cache, std::memory_order_relaxed);
+  return cache;
+}
+
+void CacheTier::leave(ThreadCache& cache) {
+  if (by_processor()) processors_.open(cache);
+  cache.lock.release();
 }
 
 ThreadCache* CacheTier::create_cache(ThreadState& state) {
-  if (!caching_) return nullptr;
   const Guard guard(registry_lock_);
   ThreadCache* cache = cache_cells_.create(page_heap_.arena());
   if (cache == nullptr) return nullptr;
@@ -321,7 +341,7 @@ void CacheTier::retire(ThreadState& state) {
   ThreadCache* cache = state.own;
   state.own = kEnding;
   state.active.store(&g_empty_cache, std::memory_order_relaxed);
-  if (cache == nullptr || cache == kEnding) return;
+  if (cache == nullptr || cache == kEnding || cache == kElsewhere) return;
   const Guard guard(registry_lock_);
   {
     const Guard cache_guard(cache->lock);
@@ -333,6 +353,7 @@ void CacheTier::retire(ThreadState& state) {
 }
 
 void CacheTier::flush(ThreadState& state) {
+  if (by_processor()) return flush_processors();
   if (state.own == nullptr || state.own == kEnding) return;
   const Guard guard(state.own->lock);
   flush_all(*state.own);
@@ -355,6 +376,7 @@ bool CacheTier::try_drain(ThreadCache& cache) {
 }
 
 unsigned CacheTier::drain_idle(uint64_t now_ms, uint32_t idle_ms) {
+  if (by_processor()) return drain_processors(now_ms, idle_ms);
   unsigned holding = 0;
   bool more = true;
   while (more) holding = drain_some(now_ms, idle_ms, &more);
@@ -475,6 +497,7 @@ void CacheTier::unlock_all() {
 // to the spans. One of them may have been between taking an object off its stack and saying so: the
 // object then counts as free here, and its owner is gone.
 void CacheTier::reset_in_child(ThreadState& state) {
+  if (by_processor()) return;  // processors go on
   const Guard guard(registry_lock_);
   ThreadCache* next = nullptr;
   for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = next) {

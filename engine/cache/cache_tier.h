@@ -1,6 +1,6 @@
-// The tier above the central lists: every thread cache, the transfer caches between them, and the
-// budget that they share. What is missing is asked for in batches from the transfer cache, then the
-// central list; surplus goes the same way down.
+// The tier above the central lists: the caches, one for each thread or for each processor, the
+// transfer caches between them, and the budget that they share. What is missing is asked for in
+// batches from the transfer cache, then the central list; surplus goes the same way down.
 //
 // With one thread the transfer cache is left out: what goes through the central list comes back in
 // address order, and there is nobody to hand batches to.
@@ -12,6 +12,7 @@
 
 #include "engine/base/list.h"
 #include "engine/base/tunables.h"
+#include "engine/cache/processor_caches.h"
 #include "engine/cache/thread_cache.h"
 #include "engine/central/central_free_list.h"
 #include "engine/central/transfer_cache.h"
@@ -30,14 +31,44 @@ struct CacheCounters {
   std::atomic<uint64_t> requested_count{0};
 };
 
+// Whom the caches belong to.
+enum class Caching : uint8_t {
+  kNone,  // every call goes to the central list, where misuse shows at once
+  kByThread,
+  kByProcessor,  // or by thread, where that cannot be had
+};
+
 class CacheTier {
  public:
   constexpr explicit CacheTier(PageHeap& page_heap) : page_heap_(page_heap) {}
   // Told of every object that comes back and should not; expected not to return. When it does, the
   // object is left out. Called with locks held: it must not allocate or free.
   using MisuseHandler = void (*)(Misuse, void* object);
-  // `caching` false: every call goes to the central list, where misuse shows at once.
-  void start(size_t budget_bytes, bool caching, MisuseHandler on_misuse);
+  void start(size_t budget_bytes, Caching caching, MisuseHandler on_misuse,
+             platform::Numbers best = platform::Numbers::kConcurrency);
+
+  bool by_processor() const { return caching_ == Caching::kByProcessor; }
+  // Where caches belong to processors: by which numbers, and the fast paths for one kind of them or
+  // for whichever it is. nullptr: empty; false: full.
+  platform::Numbers numbers() const { return processors_.numbers(); }
+  template <platform::Numbers kNumbers>
+  [[gnu::always_inline]] void* pop_here(SizeClass size_class) {
+    return processors_.pop<kNumbers>(size_class);
+  }
+  template <platform::Numbers kNumbers>
+  [[gnu::always_inline]] bool push_here(SizeClass size_class, void* object) {
+    return processors_.push<kNumbers>(size_class, object);
+  }
+  [[gnu::always_inline]] void* pop_here(SizeClass size_class) {
+    return __builtin_expect(numbers() == platform::Numbers::kConcurrency, 1)
+               ? pop_here<platform::Numbers::kConcurrency>(size_class)
+               : pop_here<platform::Numbers::kProcessor>(size_class);
+  }
+  [[gnu::always_inline]] bool push_here(SizeClass size_class, void* object) {
+    return __builtin_expect(numbers() == platform::Numbers::kConcurrency, 1)
+               ? push_here<platform::Numbers::kConcurrency>(size_class, object)
+               : push_here<platform::Numbers::kProcessor>(size_class, object);
+  }
 
   // What the fast path could not do. nullptr: out of memory.
   void* allocate_slow(ThreadState& state, SizeClass size_class, size_t bytes);
@@ -46,12 +77,13 @@ class CacheTier {
 
   // The thread is ending: its objects go down a tier, and it gets no cache again.
   void retire(ThreadState& state);
-  // Empties the calling thread's cache; it fills again by use.
+  // Empties the calling thread's cache, or those of all processors; they fill again by use.
   void flush(ThreadState& state);
 
   // Empties caches of threads that used next to no CPU for `idle_ms`. Returns how many threads are
   // not idle yet and hold something. Called often enough to notice: a thread is idle when its CPU
-  // time has not changed between two calls that far apart.
+  // time has not changed between two calls that far apart. With caches of processors: those from
+  // which nothing was taken for so long, and all when the process used next to no CPU.
   unsigned drain_idle(uint64_t now_ms, uint32_t idle_ms);
   // Gives what lay unused in the transfer caches since the last call, or all of it, to the spans.
   // Returns whether any transfer cache still holds something.
@@ -65,7 +97,7 @@ class CacheTier {
   // New memory was taken: as many of them go, now and then, from classes in which much lies loose.
   void settle_growth(size_t bytes, uint64_t now_ms);
 
-  bool caching() const { return caching_; }
+  bool caching() const { return caching_ != Caching::kNone; }
   void set_budget(size_t bytes) { budget_.store(bytes, std::memory_order_relaxed); }
   // What all thread caches may hold now; what they do hold is at most that.
   size_t claimed() const { return claimed_.load(std::memory_order_relaxed); }
@@ -89,8 +121,12 @@ class CacheTier {
   void verify();
 
  private:
-  ThreadCache* own_cache(ThreadState& state);
+  ThreadCache* enter(ThreadState& state);
+  ThreadCache* enter_own(ThreadState& state);
+  ThreadCache* enter_here(ThreadState& state);
+  void leave(ThreadCache& cache);
   ThreadCache* create_cache(ThreadState& state);
+  ThreadCache* create_cache_of(int processor);
   void refill(ThreadCache& cache, SizeClass size_class);
   void make_room(ThreadCache& cache, SizeClass size_class);
   bool set_max(ThreadCache& cache, SizeClass size_class, uint32_t max);
@@ -106,12 +142,17 @@ class CacheTier {
   static size_t loose_in(CentralFreeList& central);
   bool try_drain(ThreadCache& cache);
   unsigned drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more);
+  bool process_idles(uint64_t now_ms, uint32_t idle_ms);
+  bool close_and_flush(ThreadCache& cache);
+  void flush_processors();
+  bool lies_idle(ThreadCache& cache, uint64_t now_ms, uint32_t idle_ms);
+  unsigned drain_processors(uint64_t now_ms, uint32_t idle_ms);
   void give_up_share(ThreadCache& cache);
   void** allocate_slots(uint32_t room);
   void deallocate_slots(void** slots, uint32_t room);
 
   PageHeap& page_heap_;
-  bool caching_ = true;
+  Caching caching_ = Caching::kByThread;
   MisuseHandler on_misuse_ = nullptr;
   std::atomic<size_t> budget_{tunable::kThreadCacheBudgetBytes};
   std::atomic<size_t> claimed_{0};
@@ -131,6 +172,10 @@ class CacheTier {
   FixedAllocator<ThreadCache> cache_cells_;
   std::atomic<unsigned> cache_count_{0};
   std::atomic<uint64_t> idle_drains_{0};
+  ProcessorCaches processors_;
+  // The scavenger's notes on the process; under the registry's lock.
+  uint64_t cpu_ns_ = 0;
+  uint64_t idle_since_ms_ = 0;
 
   // Slot arrays in powers of two, null slot included: 8, 16, ... 16384.
   static constexpr unsigned kSmallestSlots = 3, kLargestSlots = 14;

@@ -1,6 +1,6 @@
-// A thread's cache: for each size class a stack of pointers to free objects. The owner pushes and
-// pops without a lock, an atomic operation or a call; everything else is the slow path, in
-// cache/cache_tier.cc.
+// A cache, of a thread or of a processor: for each size class a stack of pointers to free objects.
+// The owner pushes and pops without a lock, an atomic operation or a call; everything else is the
+// slow path, in cache/cache_tier.cc.
 //
 //   slots:  [null] [p] [p] [p] [ ] [ ]
 //                           ^top     ^limit
@@ -10,7 +10,8 @@
 // null slot, so it is empty and full at once; so does class 0, which sends large blocks to the slow
 // path without a test of its own.
 //
-// Who touches it. The owner, and the scavenger when the owner is asleep, by this protocol:
+// Who touches a processor's cache: cache/processor_caches.h says. A thread's: the owner, and the
+// scavenger when the owner is asleep, by this protocol:
 //   * the owner reaches its cache only through `ThreadState::active`. Slow paths hold `lock`;
 //   * to empty the cache of a thread that has used next to no CPU for a while, the scavenger takes
 //   `lock`,
@@ -80,19 +81,23 @@ struct ThreadCache {
   void** top[kSizeClasses];
   void** limit[kSizeClasses];
   Bin bins[kSizeClasses];
+  // A processor's: something was taken since this was last cleared.
+  std::atomic<uint8_t> used{0};
 
   platform::Lock lock{platform::Rank::kCache};
   // Under the registry's lock.
   ThreadCache* next = nullptr;
   ThreadCache* prev = nullptr;
   ThreadState* home = nullptr;  // the owner's thread-local state
-  int32_t thread_id = 0;
+  int32_t thread_id = 0;        // 0: a processor's
+  int32_t processor = -1;
   uint32_t slow_calls = 0;  // owner, under `lock`
   // How fast slow calls follow each other, and when that was last looked at. Owner, under `lock`.
   enum class Pace : uint8_t { kLow, kMiddle, kHigh } pace = Pace::kMiddle;
   uint64_t looked_over_ms = 0;
   size_t claimed_bytes = 0;  // of the process-wide budget; under `lock`
   // The scavenger's notes on the owner.
+  uint32_t seen_slow_calls = 0;
   uint64_t cpu_ns = 0;
   uint64_t idle_since_ms = 0;  // 0: not looked at yet
   bool unreadable = false;     // the kernel does not tell whether the owner sleeps
@@ -103,7 +108,7 @@ struct ThreadState {
   // What the fast path uses: the own cache, or the shared empty one. Written by the owner, and by
   // the scavenger as described above; read by the owner.
   std::atomic<ThreadCache*> active;
-  // The owner's cache once it has one; or one of the two marks.
+  // The owner's cache once it has one; or one of the marks below.
   ThreadCache* own;
 };
 
@@ -112,5 +117,7 @@ extern constinit ThreadCache g_empty_cache;
 
 // ThreadState::own of a thread whose cache is gone because the thread is ending.
 inline ThreadCache* const kEnding = reinterpret_cast<ThreadCache*>(uintptr_t{1});
+// And of one that uses the caches of processors.
+inline ThreadCache* const kElsewhere = reinterpret_cast<ThreadCache*>(uintptr_t{2});
 
 }  // namespace tri

@@ -144,7 +144,9 @@ bool Arena::grow(Pages pages) {
   if (!pages_.grow_to(bytes_of(after), *os_, reserved_)) return false;
   set_released(before, pages, true);
   committed_pages_.store(after, std::memory_order_relaxed);
-  __atomic_store_n(&lookup_.granules, bytes_of(after) / kGranuleBytes, __ATOMIC_RELAXED);
+  const size_t granules = bytes_of(after) / kGranuleBytes;
+  __atomic_store_n(&lookup_.granules, granules, __ATOMIC_RELAXED);
+  if (way_ != nullptr) __atomic_store_n(&(lookup_.*way_), granules, __ATOMIC_RELAXED);
   return true;
 }
 

@@ -91,6 +91,11 @@ struct alignas(64) PageLookup {
   // because compilers do not compare with an atomic in memory: one instruction more in every
   // free().
   size_t granules = 0;
+  // The same for each of the two ways that free() can go at once, to the cache of its thread or of
+  // the processor. The other one is 0, or both are: a comparison that has to be made anyway tells
+  // whether this is the way.
+  size_t by_thread = 0;
+  size_t by_processor = 0;
   const uint8_t* classes = nullptr;
 };
 
@@ -120,6 +125,9 @@ class Arena {
   void unmap();
 
   const PageLookup& lookup() const { return lookup_; }
+  // Before it grows for the first time: the way that free() goes, in place of `by_thread`; or
+  // nullptr.
+  void set_way(size_t PageLookup::* way) { way_ = way; }
   char* base() const { return base_; }
   size_t bytes() const { return bytes_; }
   Pages max_pages() const { return static_cast<Pages>(bytes_ >> kPageShift); }
@@ -214,6 +222,7 @@ class Arena {
   bool secure_metadata(Pages pages);
 
   PageLookup lookup_;
+  size_t PageLookup::* way_ = &PageLookup::by_thread;
   const platform::Os* os_ = nullptr;
   char* base_ = nullptr;
   size_t bytes_ = 0;

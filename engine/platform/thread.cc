@@ -11,14 +11,23 @@ namespace tri::platform {
 
 int32_t current_thread_id() { return static_cast<int32_t>(system_call(SYS_gettid)); }
 
-uint64_t thread_cpu_ns(int32_t thread_id) {
-  // The kernel's encoding of a thread's CPU clock (include/linux/posix-timers.h): the inverted id
-  // above three bits that say "per thread, scheduler's time".
-  const long clock = (~static_cast<long>(thread_id) << 3) | 6;
+namespace {
+
+uint64_t used_ns(long clock) {
   timespec used{};
   if (system_call(SYS_clock_gettime, clock, as_long(&used)) != 0) return 0;
   return static_cast<uint64_t>(used.tv_sec) * 1000000000u + static_cast<uint64_t>(used.tv_nsec);
 }
+
+}  // namespace
+
+uint64_t thread_cpu_ns(int32_t thread_id) {
+  // The kernel's encoding of a thread's CPU clock (include/linux/posix-timers.h): the inverted id
+  // above three bits that say "per thread, scheduler's time".
+  return used_ns((~static_cast<long>(thread_id) << 3) | 6);
+}
+
+uint64_t process_cpu_ns() { return used_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
 Sleep look_at_thread(int32_t thread_id) {
   char path[64];

@@ -51,6 +51,7 @@ class Counters(TypedDict):
     pressure_events: int
     limit_failures: int
     scavenger_running: int
+    caches_by_processor: int
     classes: list[ClassCounters]
 
 class VersionInfo(TypedDict):

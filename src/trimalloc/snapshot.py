@@ -93,6 +93,7 @@ class Stats:
     pressure_events: int
     limit_failures: int
     scavenger_running: bool
+    caches_by_processor: bool
     classes: tuple[ClassStats, ...]
 
     @property
@@ -169,11 +170,12 @@ def _from_counters(pid: int, counters: _native.Counters) -> Stats:
     values: dict[str, int] = {
         field.name: counters[field.name]  # type: ignore[literal-required]
         for field in fields(Stats)
-        if field.name not in {"pid", "classes", "scavenger_running"}
+        if field.name not in {"pid", "classes", "scavenger_running", "caches_by_processor"}
     }
     return Stats(
         pid=pid,
         scavenger_running=bool(counters["scavenger_running"]),
+        caches_by_processor=bool(counters["caches_by_processor"]),
         classes=tuple(
             ClassStats(index=index, **entry) for index, entry in enumerate(counters["classes"])
         ),

@@ -40,7 +40,11 @@ def _resident_rows(stats: Stats) -> list[tuple[str, int, str]]:
         ("small objects in use", stats.small_in_use, ""),
         ("large objects in use", stats.large_in_use, _count(stats.large_objects, "object")),
         ("  rounding up, in both", stats.internal_fragmentation_estimate, "estimated"),
-        ("thread caches", stats.thread_cached, _count(stats.thread_caches, "thread")),
+        (
+            f"{_owner(stats)} caches",
+            stats.thread_cached,
+            _count(stats.thread_caches, _owner(stats)),
+        ),
         ("transfer cache", stats.transfer_cached, ""),
         ("central lists", loose, "free in spans, and tails"),
         ("free pages", stats.page_heap_resident, "not given back yet"),
@@ -52,6 +56,10 @@ def _row(name: str, size: int, whole: int = 0, note: str = "") -> str:
     share = f"{size / whole:7.1%}" if whole else " " * 7
     line = f"  {name:<{_NAME_WIDTH}}{format_size(size):>{_SIZE_WIDTH}} {share}  {note}"
     return line.rstrip()
+
+
+def _owner(stats: Stats) -> str:
+    return "processor" if stats.caches_by_processor else "thread"
 
 
 def _count(number: int, noun: str) -> str:

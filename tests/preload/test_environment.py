@@ -13,6 +13,7 @@ LOADING = Path(__file__).parent / "programs" / "loading.c"
 
 VALID = {
     "mode": ["full", "arena", "malloc"],
+    "caches": ["auto", "thread", "cpu"],
     "limit": ["512M", "2G", "1000000000"],
     "soft_limit": ["256M"],
     "release_delay_ms": ["0", "50"],
@@ -26,6 +27,7 @@ VALID = {
 }
 BAD_VALUES = {
     "mode": "fast",
+    "caches": "process",
     "limit": "lots",
     "soft_limit": "12Q",
     "release_delay_ms": "soon",

@@ -13,10 +13,10 @@ _WITHOUT_SCAVENGER = "without_scavenger_there_is_no_thread"
 
 
 @pytest.mark.parametrize("case", [c for c in cases_in(GIVING_BACK) if c != _WITHOUT_SCAVENGER])
-def test_case(case: str, preload: Preload, programs: Programs) -> None:
-    preload.run(programs.build(GIVING_BACK), case).assert_clean()
+def test_case(case: str, each_preload: Preload, programs: Programs) -> None:
+    each_preload.run(programs.build(GIVING_BACK), case).assert_clean()
 
 
-def test_without_scavenger(preload: Preload, programs: Programs) -> None:
-    lone = preload.with_settings(scavenger="0")
+def test_without_scavenger(each_preload: Preload, programs: Programs) -> None:
+    lone = each_preload.with_settings(scavenger="0")
     lone.run(programs.build(GIVING_BACK), _WITHOUT_SCAVENGER).assert_clean()

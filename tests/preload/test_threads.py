@@ -17,5 +17,5 @@ _CASES = [
 
 
 @pytest.mark.parametrize(("source", "case"), _CASES)
-def test_case(source: Path, case: str, preload: Preload, programs: Programs) -> None:
-    preload.run(programs.build(source), case).assert_clean()
+def test_case(source: Path, case: str, each_preload: Preload, programs: Programs) -> None:
+    each_preload.run(programs.build(source), case).assert_clean()

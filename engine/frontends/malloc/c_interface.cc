@@ -39,9 +39,11 @@ size_t next_power_of_two(size_t n) { return n <= 1 ? 1 : size_t{2} << tri::highe
 
 }  // namespace
 
-TRI_EXPORT void* malloc(size_t bytes) { return tri::allocate(bytes); }
+TRI_EXPORT void* malloc(size_t bytes) {
+  TRI_ALLOCATE(bytes, "tri_allocate_other_way", tri::allocate_slow);
+}
 
-TRI_EXPORT void free(void* block) { tri::deallocate(block); }
+TRI_EXPORT void free(void* block) { TRI_DEALLOCATE(block); }
 
 TRI_EXPORT void* calloc(size_t count, size_t bytes) { return tri::allocate_zeroed(count, bytes); }
 

@@ -18,6 +18,7 @@
 namespace tri {
 
 constinit Tiers g_tiers;
+constinit DirectWays g_direct_ways;
 thread_local constinit ThreadState t_state = {&g_empty_cache, nullptr};
 
 #ifdef TRIMALLOC_PRELOAD
@@ -32,6 +33,22 @@ namespace {
 enum StartState : uint32_t { kNotStarted, kStarting, kStarted, kFailed };
 constinit std::atomic<uint32_t> g_start{kNotStarted};
 
+Caching wanted_caching() {
+  // Without a key nobody would tell us when a thread ends: no thread caches then.
+  if (g_settings.check != 0 || !can_watch_threads()) return Caching::kNone;
+  auto wanted = static_cast<Caches>(g_settings.caches.load());
+  if (wanted == Caches::kAuto) wanted = platform::kProcessorsFirst ? Caches::kCpu : Caches::kThread;
+  return wanted == Caches::kCpu ? Caching::kByProcessor : Caching::kByThread;
+}
+
+void go_by_processor() {
+  const bool at_once = g_tiers.caches.numbers() == platform::Numbers::kConcurrency;
+  g_tiers.arena.set_way(at_once ? &PageLookup::by_processor : nullptr);
+  __atomic_store_n(&g_direct_ways.by_thread, 0, __ATOMIC_RELAXED);
+  // Who sees it sees the caches ready.
+  if (at_once) __atomic_store_n(&g_direct_ways.by_processor, DirectWays::kEnd, __ATOMIC_RELEASE);
+}
+
 bool start_slow() {
   uint32_t expected = kNotStarted;
   if (!g_start.compare_exchange_strong(expected, kStarting, std::memory_order_acquire)) {
@@ -45,9 +62,8 @@ bool start_slow() {
   const bool started =
       g_tiers.arena.start(platform::linux_os(), g_settings.arena, platform::address_space_limit());
   if (started) {
-    // Without a key nobody would tell us when a thread ends: no thread caches then.
-    const bool caching = g_settings.check == 0 && can_watch_threads();
-    g_tiers.caches.start(g_settings.thread_cache_max, caching, stop_for_misuse);
+    g_tiers.caches.start(g_settings.thread_cache_max, wanted_caching(), stop_for_misuse);
+    if (g_tiers.caches.by_processor()) go_by_processor();
     apply_limits();
   }
   // Pairs with the acquire in ensure_started().
@@ -100,9 +116,17 @@ bool ensure_started() {
 
 // --- malloc ---------------------------------------------------------------------------------
 
+void* allocate_other_way(size_t bytes) {
+  if (g_tiers.caches.by_processor()) return allocate_by_processor(bytes);
+  return platform::kProcessorsFirst ? allocate(bytes) : allocate_slow(bytes);
+}
+
 void* allocate_slow(size_t bytes) {
   if (bytes <= kMaxSmallBytes) {
     const SizeClass size_class = class_of_size(bytes);
+    if (g_tiers.caches.by_processor()) {
+      if (void* object = g_tiers.caches.pop_here(size_class)) return object;
+    }
     if (!ensure_started()) return no_memory();
     void* object = allocate_small(size_class, bytes, __builtin_return_address(0));
     return object == nullptr ? no_memory() : object;
@@ -152,6 +176,13 @@ void* allocate_zeroed(size_t count, size_t bytes) {
 
 // --- free -----------------------------------------------------------------------------------
 
+void deallocate_other_way(void* block, size_t granule) {
+  if (g_tiers.caches.by_processor()) return deallocate_by_processor(block, granule);
+  const PageLookup& lookup = g_tiers.arena.lookup();
+  if (!platform::kProcessorsFirst || granule >= lookup.by_thread) return deallocate_slow(block);
+  deallocate_directly(lookup, block, granule);
+}
+
 void deallocate_slow(void* block) {
   if (block == nullptr) return;
   Arena& arena = g_tiers.arena;
@@ -169,6 +200,8 @@ void deallocate_slow(void* block) {
     return;
   } else if (reinterpret_cast<uintptr_t>(block) % kGranuleBytes != 0) {
     stop_interior("free", block, block_begin(block));
+  } else if (g_tiers.caches.by_processor() && g_tiers.caches.push_here(size_class, block)) {
+    return;
   } else {
     const bool had_cache = t_state.own != nullptr;
     g_tiers.caches.deallocate_slow(t_state, size_class, block);

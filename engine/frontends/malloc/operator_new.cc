@@ -50,7 +50,8 @@ void* retry(size_t bytes, size_t alignment) {
 }
 
 // What the thread's cache does not have. The fast path ends with this call and needs no frame.
-[[gnu::noinline]] void* new_slow(size_t bytes) {
+[[gnu::noinline]] void* new_slow(size_t bytes) asm("tri_new_slow");
+[[gnu::noinline, gnu::used]] void* new_slow(size_t bytes) {
   void* block = tri::allocate_slow(bytes);
   return block != nullptr ? block : retry(bytes, tri::kGranuleBytes);
 }
@@ -60,10 +61,11 @@ void* retry(size_t bytes, size_t alignment) {
   return block != nullptr ? block : retry(bytes, static_cast<size_t>(alignment));
 }
 
-inline void* new_object(size_t bytes) {
-  void* block = tri::allocate_from_cache(bytes);
-  return __builtin_expect(block != nullptr, 1) ? block : new_slow(bytes);
+[[gnu::always_inline]] inline void* new_object(size_t bytes) {
+  TRI_ALLOCATE(bytes, "tri_new_slow", new_slow);
 }
+
+[[gnu::always_inline]] inline void delete_object(void* block) { TRI_DEALLOCATE(block); }
 
 }  // namespace
 
@@ -72,21 +74,19 @@ TRI_EXPORT void* operator new[](size_t n) { return new_object(n); }
 TRI_EXPORT void* operator new(size_t n, std::align_val_t a) { return new_aligned(n, a); }
 TRI_EXPORT void* operator new[](size_t n, std::align_val_t a) { return new_aligned(n, a); }
 
-TRI_EXPORT void operator delete(void* p) noexcept { tri::deallocate(p); }
-TRI_EXPORT void operator delete[](void* p) noexcept { tri::deallocate(p); }
-TRI_EXPORT void operator delete(void* p, size_t) noexcept { tri::deallocate(p); }
-TRI_EXPORT void operator delete[](void* p, size_t) noexcept { tri::deallocate(p); }
-TRI_EXPORT void operator delete(void* p, std::align_val_t) noexcept { tri::deallocate(p); }
-TRI_EXPORT void operator delete[](void* p, std::align_val_t) noexcept { tri::deallocate(p); }
-TRI_EXPORT void operator delete(void* p, size_t, std::align_val_t) noexcept { tri::deallocate(p); }
-TRI_EXPORT void operator delete[](void* p, size_t, std::align_val_t) noexcept {
-  tri::deallocate(p);
-}
-TRI_EXPORT void operator delete(void* p, const std::nothrow_t&) noexcept { tri::deallocate(p); }
-TRI_EXPORT void operator delete[](void* p, const std::nothrow_t&) noexcept { tri::deallocate(p); }
+TRI_EXPORT void operator delete(void* p) noexcept { delete_object(p); }
+TRI_EXPORT void operator delete[](void* p) noexcept { delete_object(p); }
+TRI_EXPORT void operator delete(void* p, size_t) noexcept { delete_object(p); }
+TRI_EXPORT void operator delete[](void* p, size_t) noexcept { delete_object(p); }
+TRI_EXPORT void operator delete(void* p, std::align_val_t) noexcept { delete_object(p); }
+TRI_EXPORT void operator delete[](void* p, std::align_val_t) noexcept { delete_object(p); }
+TRI_EXPORT void operator delete(void* p, size_t, std::align_val_t) noexcept { delete_object(p); }
+TRI_EXPORT void operator delete[](void* p, size_t, std::align_val_t) noexcept { delete_object(p); }
+TRI_EXPORT void operator delete(void* p, const std::nothrow_t&) noexcept { delete_object(p); }
+TRI_EXPORT void operator delete[](void* p, const std::nothrow_t&) noexcept { delete_object(p); }
 TRI_EXPORT void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept {
-  tri::deallocate(p);
+  delete_object(p);
 }
 TRI_EXPORT void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept {
-  tri::deallocate(p);
+  delete_object(p);
 }

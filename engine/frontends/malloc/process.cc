@@ -1,6 +1,7 @@
 #include "engine/frontends/malloc/process.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -11,6 +12,7 @@
 #include "engine/frontends/malloc/settings.h"
 #include "engine/frontends/pools/pools.h"
 #include "engine/platform/libc.h"
+#include "engine/platform/thread.h"
 
 namespace tri {
 namespace {
@@ -19,12 +21,17 @@ namespace {
 
 constinit pthread_key_t g_thread_end_key = 0;
 
+bool is_main_thread() { return platform::current_thread_id() == ::getpid(); }
+
 void thread_ends(void*) {
   // Destructors that run after this one still allocate and free: straight from the central lists.
   g_tiers.caches.retire(t_state);
   // libc ends the process with its last thread, as after a fork in a thread that then returns: ours
   // must not be the one that keeps it alive.
-  if (g_tiers.caches.cache_count() == 0) {
+  if (g_tiers.caches.by_processor()) {
+    // Who of the others is the last nobody can tell: not all of them ever come by a slow path.
+    if (is_main_thread()) g_background.hold();
+  } else if (g_tiers.caches.cache_count() == 0) {
     g_background.hold();
     g_background.allow_later();
   }

@@ -89,7 +89,9 @@ void print_report() {
   text.put(", where the memory is (peak ").size(stats.peak_resident).put(")\n");
   put_row(text, "in use, size classes", stats.small_in_use, resident);
   put_row(text, "in use, large objects", stats.large_in_use, resident);
-  put_row(text, "free in thread caches", stats.thread_cached, resident);
+  put_row(text,
+          stats.caches_by_processor != 0 ? "free in processor caches" : "free in thread caches",
+          stats.thread_cached, resident);
   put_row(text, "free in transfer caches", stats.transfer_cached, resident);
   put_row(text, "free in spans", loose(stats), resident);
   put_row(text, "free pages, resident", stats.page_heap_resident, resident);

@@ -24,11 +24,12 @@ constinit Settings g_settings = {
     .stats_every = 0,
     .follow = 1,
     .mode = static_cast<uint64_t>(Mode::kFull),
+    .caches = static_cast<uint64_t>(Caches::kAuto),
 };
 
 namespace {
 
-enum class Kind : uint8_t { kSize, kNumber, kFlag, kMode };
+enum class Kind : uint8_t { kSize, kNumber, kFlag, kMode, kCaches };
 
 struct Setting {
   const char* name;
@@ -67,6 +68,9 @@ constexpr Setting kSettings[] = {
      "which of CPython's allocators are put on trimalloc at start: full, arena or malloc, that is "
      "none "
      "(default full)"},
+    {"caches", Kind::kCaches, false, &g_settings.caches,
+     "whom caches belong to: thread, cpu (where the system has restartable sequences) or auto "
+     "(default auto)"},
 };
 
 constexpr char kPrefix[] = "TRIMALLOC_";
@@ -116,6 +120,17 @@ bool parse_number(const char* text, bool with_unit, uint64_t* value) {
   return *text == '\0';
 }
 
+template <size_t kCount>
+bool parse_name(const char* text, const char* const (&names)[kCount], uint64_t* value) {
+  for (uint64_t i = 0; i < kCount; ++i) {
+    if (std::strcmp(text, names[i]) == 0) {
+      *value = i;
+      return true;
+    }
+  }
+  return false;
+}
+
 bool parse(const Setting& setting, const char* text, uint64_t* value) {
   switch (setting.kind) {
     case Kind::kSize:
@@ -125,13 +140,9 @@ bool parse(const Setting& setting, const char* text, uint64_t* value) {
     case Kind::kFlag:
       return parse_number(text, false, value) && *value <= 1;
     case Kind::kMode:
-      for (uint64_t i = 0; i < 3; ++i) {
-        if (std::strcmp(text, kModeNames[i]) == 0) {
-          *value = i;
-          return true;
-        }
-      }
-      return false;
+      return parse_name(text, kModeNames, value);
+    case Kind::kCaches:
+      return parse_name(text, kCachesNames, value);
   }
   return false;
 }
@@ -146,6 +157,8 @@ const char* expectation(Kind kind) {
       return "0 or 1";
     case Kind::kMode:
       return "full, arena or malloc";
+    case Kind::kCaches:
+      return "thread, cpu or auto";
   }
   return "";
 }
@@ -257,6 +270,8 @@ int get_setting(const char* name, char* text, size_t text_bytes) {
   const uint64_t value = setting->value->load(std::memory_order_relaxed);
   if (setting->kind == Kind::kMode) {
     out.put(kModeNames[value]);
+  } else if (setting->kind == Kind::kCaches) {
+    out.put(kCachesNames[value]);
   } else {
     out.number(value);
   }

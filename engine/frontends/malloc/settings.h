@@ -21,13 +21,16 @@ struct Settings {
   std::atomic<uint64_t> report;
   std::atomic<uint64_t> stats_every;
   std::atomic<uint64_t> follow;
-  std::atomic<uint64_t> mode;  // index into kModeNames
+  std::atomic<uint64_t> mode;    // index into kModeNames
+  std::atomic<uint64_t> caches;  // index into kCachesNames
 };
 
 extern constinit Settings g_settings;
 
 inline constexpr const char* kModeNames[] = {"malloc", "arena", "full"};
 enum class Mode : uint8_t { kMalloc, kArena, kFull };
+inline constexpr const char* kCachesNames[] = {"auto", "thread", "cpu"};
+enum class Caches : uint8_t { kAuto, kThread, kCpu };
 
 // Takes TRIMALLOC_* from the environment. With `report`, names that are not settings and values
 // that cannot be read are told in a line each on stderr; they change nothing.

@@ -42,6 +42,13 @@ void* python_realloc(void*, void* block, size_t bytes) {
 
 void python_free(void*, void* block) { deallocate(block); }
 
+// The same where caches belong to processors.
+void* python_malloc_here(void*, size_t bytes) { return allocate_by_processor(bytes); }
+
+void python_free_here(void*, void* block) {
+  deallocate_by_processor(block, granule_of(g_tiers.arena.lookup(), block));
+}
+
 // --- arena ----------------------------------------------------------------------------------
 
 // pymalloc cuts an arena into pools of 16 KiB (4 KiB before 3.10) and loses one when the arena does
@@ -74,6 +81,10 @@ void hook_python(Mode mode) {
     if (set == nullptr || is_free_threaded()) return;
     const auto set_allocator = reinterpret_cast<void (*)(int, PyMemAllocatorEx*)>(set);
     PyMemAllocatorEx ours = {nullptr, python_malloc, python_calloc, python_realloc, python_free};
+    if (g_tiers.caches.by_processor()) {
+      ours.malloc = python_malloc_here;
+      ours.free = python_free_here;
+    }
     set_allocator(kMem, &ours);
     set_allocator(kObject, &ours);
   } else {

@@ -279,7 +279,7 @@ CASE(ADoubleFreeIsFoundWhenTheObjectReachesItsSpan) {
 }
 
 CASE(WithoutCachesADoubleFreeIsFoundAtTheCall) {
-  OneThread t(tunable::kThreadCacheBudgetBytes, false);
+  OneThread t(tunable::kThreadCacheBudgetBytes, Caching::kNone);
   const std::vector<void*> objects = t.allocate_many(4);
   CHECK_EQ(t.caches.cache_count(), 0u);
   t.thread.deallocate(kSmall, objects[1]);

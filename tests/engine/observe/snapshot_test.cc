@@ -17,7 +17,7 @@ namespace {
 struct Observed {
   Observed() {
     CHECK(tiers->arena.start(os.table(), 64 * tunable::kMiB, SIZE_MAX));
-    tiers->caches.start(tunable::kThreadCacheBudgetBytes, true, SmallTiers::complain);
+    tiers->caches.start(tunable::kThreadCacheBudgetBytes, Caching::kByThread, SmallTiers::complain);
   }
   const trimalloc_stats& look() {
     stats.struct_size = sizeof stats;

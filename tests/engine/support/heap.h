@@ -39,11 +39,12 @@ struct Complaint {
 };
 
 struct SmallTiers : SmallHeap {
-  explicit SmallTiers(size_t budget_bytes = tunable::kThreadCacheBudgetBytes, bool caching = true,
-                      size_t arena_bytes = 64 * tunable::kMiB)
+  explicit SmallTiers(size_t budget_bytes = tunable::kThreadCacheBudgetBytes,
+                      Caching caching = Caching::kByThread, size_t arena_bytes = 64 * tunable::kMiB,
+                      platform::Numbers best = platform::Numbers::kConcurrency)
       : SmallHeap(arena_bytes) {
     complaints().clear();
-    caches.start(budget_bytes, caching, complain);
+    caches.start(budget_bytes, caching, complain, best);
   }
   static std::vector<Complaint>& complaints() {
     static std::vector<Complaint> list;
@@ -59,11 +60,19 @@ struct FakeThread {
   explicit FakeThread(CacheTier& tier) : caches(tier) {}
 
   void* allocate(SizeClass size_class) {
+    if (caches.by_processor()) {
+      if (void* object = caches.pop_here(size_class)) return object;
+      return caches.allocate_slow(state, size_class, kClasses[size_class].object_bytes);
+    }
     void* object = state.active.load(std::memory_order_relaxed)->pop(size_class);
     if (object != nullptr) return object;
     return caches.allocate_slow(state, size_class, kClasses[size_class].object_bytes);
   }
   void deallocate(SizeClass size_class, void* object) {
+    if (caches.by_processor()) {
+      if (!caches.push_here(size_class, object)) caches.deallocate_slow(state, size_class, object);
+      return;
+    }
     if (state.active.load(std::memory_order_relaxed)->push(size_class, object)) return;
     caches.deallocate_slow(state, size_class, object);
   }
