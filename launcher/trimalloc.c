@@ -68,6 +68,7 @@ static int is_set(const char* variable) {
 /* Whether `words`, those after `run`, name a program and nothing more has to be known. */
 static int is_plain(char** words) {
   if (PYTHON_IS_FREE_THREADED || is_set("PYTHONMALLOC") || is_set("LD_PRELOAD")) return 0;
+  if (is_set("TRIMALLOC_CACHES")) return 0; /* there are two libraries */
   if (words[0] == NULL) return 0;
   if (strcmp(words[0], "-c") == 0 || strcmp(words[0], "-m") == 0) return words[1] != NULL;
   return words[0][0] != '-' && access(words[0], F_OK) == 0;

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MODES = ("full", "arena", "malloc")
+CACHES = ("auto", "thread", "cpu")
+
+# Of both libraries of the package: one of them is enough.
+_FILE_NAME = "libtrimalloc.so"
 
 
 def with_mode(
@@ -45,7 +49,7 @@ def preload_environment(
     others = [
         name
         for name in environment.get("LD_PRELOAD", "").replace(" ", ":").split(":")
-        if name and name != library
+        if name and os.path.basename(name) != _FILE_NAME  # noqa: PTH119 (no pathlib here)
     ]
     return {**environment, "LD_PRELOAD": ":".join([library, *others]), **settings}
 

@@ -6,13 +6,35 @@ import os
 
 import trimalloc
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def library_path() -> str:
+
+def library_path(caches: str = "auto") -> str:
     """Return the absolute path of libtrimalloc.so, for LD_PRELOAD.
 
-    Raises FileNotFoundError when the package was installed without it.
+    There are two. The one for ``caches="cpu"`` tries the caches of processors first, the other one
+    those of threads; both obey TRIMALLOC_CACHES, but the second way costs a nanosecond more.
+
+    Raises ValueError for another word, and FileNotFoundError when the package was installed without
+    the library.
     """
-    return _installed("lib", "libtrimalloc.so")
+    if caches not in {"auto", "thread", "cpu"}:
+        raise ValueError(f"{caches!r} does not say whom caches belong to: auto, thread or cpu")
+    kind = ("cpu",) if caches == "cpu" else ()
+    return _installed("lib", *kind, "libtrimalloc.so")
+
+
+def library_for(environment: Mapping[str, str], settings: Mapping[str, str]) -> str:
+    """Return the path of the library that tries those caches first which are asked for.
+
+    ``settings`` have the last word. A word that means nothing is left to the library to complain
+    about. Raises FileNotFoundError.
+    """
+    variable = "TRIMALLOC_CACHES"
+    caches = settings.get(variable, environment.get(variable))
+    return library_path("cpu" if caches == "cpu" else "auto")
 
 
 def heap_library_path() -> str:

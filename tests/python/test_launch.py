@@ -12,11 +12,17 @@ from hypothesis import strategies as st
 from trimalloc.launch import executable_on_path, preload_environment, with_mode
 
 LIBRARY = "/opt/trimalloc/libtrimalloc.so"
+OTHER_LIBRARY = "/opt/trimalloc/cpu/libtrimalloc.so"
 
 
 def test_the_library_comes_first_and_others_stay() -> None:
     environment = preload_environment({"LD_PRELOAD": "/a.so /b.so:/c.so"}, LIBRARY, {})
     assert environment["LD_PRELOAD"] == f"{LIBRARY}:/a.so:/b.so:/c.so"
+
+
+def test_one_of_our_libraries_is_enough() -> None:
+    environment = preload_environment({"LD_PRELOAD": f"/a.so:{LIBRARY}"}, OTHER_LIBRARY, {})
+    assert environment["LD_PRELOAD"] == f"{OTHER_LIBRARY}:/a.so"
 
 
 @given(st.lists(st.sampled_from(["/a.so", "/b.so", LIBRARY, ""]), max_size=6))

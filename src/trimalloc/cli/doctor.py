@@ -82,12 +82,12 @@ def _diagnose(args: argparse.Namespace) -> Diagnosis:
 
 def _environment(args: argparse.Namespace) -> dict[str, str]:
     from trimalloc import launch
-    from trimalloc.location import library_path
+    from trimalloc.location import library_for
 
     settings = launch.with_mode(
         engine_options.chosen_settings(args), os.environ, same_python=args.command is None
     )
-    return launch.preload_environment(os.environ, library_path(), settings)
+    return launch.preload_environment(os.environ, library_for(os.environ, settings), settings)
 
 
 def _resolved(command: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ which has no time to import argparse.
 
 from __future__ import annotations
 
-from trimalloc.launch import MODES
+from trimalloc.launch import CACHES, MODES
 from trimalloc.sizes import parse_size
 
 TYPE_CHECKING = False
@@ -24,6 +24,12 @@ Option = tuple[str, str, "str | None", "Callable[[str], str] | None", str]
 def _mode(text: str) -> str:
     if text not in MODES:
         raise ValueError(f"{text!r} is not a mode: write {', '.join(MODES)}")
+    return text
+
+
+def _caches(text: str) -> str:
+    if text not in CACHES:
+        raise ValueError(f"{text!r} does not say whom caches belong to: write {', '.join(CACHES)}")
     return text
 
 
@@ -45,6 +51,14 @@ OPTIONS: dict[str, Option] = {
         _mode,
         "which of CPython's allocators to take as well as malloc: full (every object), arena "
         "(pymalloc's arenas), malloc (none)",
+    ),
+    "--caches": (
+        "TRIMALLOC_CACHES",
+        "WHOSE",
+        None,
+        _caches,
+        "whom the caches of small blocks belong to: thread, cpu (for many threads on few "
+        "processors), auto (thread)",
     ),
     "--report": ("TRIMALLOC_REPORT", "", "1", None, "print at exit where the memory was"),
     "--limit": (

@@ -35,10 +35,10 @@ def main(args: argparse.Namespace) -> int:
     """Print the lines; return the exit status."""
     settings = engine_options.chosen_settings(args)
     try:
-        from trimalloc.location import library_path
+        from trimalloc.location import library_for
 
         # A service file or an image has no LD_PRELOAD to keep; the shell's own is kept by name.
-        variables = launch.preload_environment({}, library_path(), settings)
+        variables = launch.preload_environment({}, library_for({}, settings), settings)
     except (ValueError, FileNotFoundError) as error:
         print(f"trimalloc env: {error}", file=sys.stderr)
         return 125

@@ -68,9 +68,10 @@ def _execute(words: list[str]) -> NoReturn:
     path, arguments = _resolve(program)
     settings = launch.with_mode(settings, os.environ, same_python=path == sys.executable)
     try:
-        from trimalloc.location import library_path
+        from trimalloc.location import library_for
 
-        environment = launch.preload_environment(os.environ, library_path(), settings)
+        library = library_for(os.environ, settings)
+        environment = launch.preload_environment(os.environ, library, settings)
     except (ValueError, FileNotFoundError) as error:
         raise _RefusedError(125, str(error)) from None
     sys.stdout.flush()

@@ -52,6 +52,8 @@ def _examine_memory(diagnosis: Diagnosis, pid: int) -> None:
         diagnosis.evidence.append(f"its memory cannot be read: {error.strerror}")
         return
     diagnosis.evidence.append(f"the program holds {format_size(snapshot.in_use)} on trimalloc")
+    owners = "processors" if snapshot.caches_by_processor else "threads"
+    diagnosis.evidence.append(f"its caches belong to {owners}; there are {snapshot.thread_caches}")
     diagnosis.mode = _environment_mode(pid)
 
 

@@ -110,6 +110,49 @@ def test_an_existing_preload_is_kept_behind_ours() -> None:
     assert done.stdout == f"[] {library_path()}:{other}\n"
 
 
+OWNERS = "import trimalloc; print(trimalloc.stats().caches_by_processor)"
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "by_processor"),
+    [
+        (["--caches", "cpu"], {}, True),
+        (["--caches=cpu"], {"TRIMALLOC_CACHES": "thread"}, True),
+        ([], {"TRIMALLOC_CACHES": "cpu"}, True),
+        (["--caches", "thread"], {"TRIMALLOC_CACHES": "cpu"}, False),
+        (["--caches", "auto"], {}, False),
+        (["--caches", "cpu", "--check"], {}, False),
+        # Without restartable sequences they belong to threads, and nobody complains.
+        (["--caches", "cpu"], {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"}, False),
+    ],
+)
+def test_caches_belong_to_whom_they_should(
+    words: list[str], environment: dict[str, str], by_processor: bool
+) -> None:
+    done = trimalloc("run", *words, "-c", OWNERS, environment=environment)
+    assert done.stdout == f"{by_processor}\n"
+    assert not done.stderr
+
+
+def test_caches_of_processors_have_a_library_of_their_own() -> None:
+    done = trimalloc("run", "--caches", "cpu", "-c", SHOW)
+    assert done.stdout == f"[] {library_path('cpu')}\n"
+    assert library_path("cpu") != library_path() == library_path("thread")
+
+
+@pytest.mark.parametrize("library", ["auto", "cpu"])
+@pytest.mark.parametrize("caches", ["thread", "cpu"])
+def test_either_library_obeys_the_setting(library: str, caches: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OWNERS],
+        env={**os.environ, "LD_PRELOAD": library_path(library), "TRIMALLOC_CACHES": caches},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{caches == 'cpu'}\n"
+
+
 CHILD = "import os, subprocess, sys; print(sys.argv[1], os.environ.get('LD_PRELOAD', ''))"
 PARENT = f"{CHILD}; sys.stdout.flush(); subprocess.run([sys.executable, '-c', {CHILD!r}, 'child'])"
 
@@ -138,6 +181,10 @@ def test_a_report_is_printed_at_exit() -> None:
         (["--limit"], "--limit needs a value: --limit SIZE"),
         (["--limit", "much", "-c", ""], "--limit: 'much' is not a size"),
         (["--mode=fast", "-c", ""], "--mode: 'fast' is not a mode: write full, arena, malloc"),
+        (
+            ["--caches=mine", "-c", ""],
+            "--caches: 'mine' does not say whom caches belong to: write auto, thread, cpu",
+        ),
         (["--stats-every", "0", "-c", ""], "--stats-every: '0' is not a time"),
         (["--report=yes", "-c", ""], "--report takes no value"),
         (["-c"], "-c needs code"),
