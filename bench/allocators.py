@@ -6,6 +6,7 @@ An allocator is named by a text:
     jemalloc-full  (and glibc-, tcmalloc-, mimalloc-)      with PYTHONMALLOC=malloc
     python-mimalloc                                        PYTHONMALLOC=mimalloc, from CPython 3.13
     trimalloc  trimalloc-full  -arena  -malloc             ours; without suffix its default mode
+    trimalloc-cpu                                          ours with caches of processors
     NAME=/path/to/lib.so                                   any other library
     NAME=BASE+VARIABLE=VALUE+...                           any of these with settings of its own
 """
@@ -184,6 +185,10 @@ def _from_name(name: str) -> Allocator:
     if base == "trimalloc" and variant in ("", *_TRIMALLOC_MODES):
         settings = (("TRIMALLOC_MODE", variant),) if variant else ()
         return Allocator(name, base, _trimalloc_library(), settings)
+    if name == "trimalloc-cpu":
+        library = _trimalloc_library()
+        library = library.parent / "cpu" / library.name
+        return Allocator(name, base, library, (("TRIMALLOC_CACHES", "cpu"),))
     if name == "glibc-2-arenas":
         return Allocator(name, base, None, (("MALLOC_ARENA_MAX", "2"),))
     if name == "python-mimalloc":

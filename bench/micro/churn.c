@@ -1,10 +1,11 @@
 /* Random replacement: each operation picks a slot, frees what is in it and puts a new block there.
  * The heap neither grows nor shrinks, but its order is lost after the first pass.
  *
- *   churn small|medium|large|python THREADS
+ *   churn small|medium|large|python|few THREADS
  *
  * small 8 B-2 KiB, medium 1-64 KiB, large 32 KiB-2 MiB, each with every doubling equally likely;
  * python: nine of ten up to 512 B, the rest up to 64 KiB, which is what a web service asks for.
+ * few: 16 B-1 KiB, 256 blocks in each thread, for crowds of threads.
  * With several threads each has slots of its own; the figure is wall time per operation of all. */
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,9 +13,9 @@
 
 #include "measure.h"
 
-static const char kUsage[] = "churn small|medium|large|python THREADS";
+static const char kUsage[] = "churn small|medium|large|python|few THREADS";
 
-enum { kThreadsMax = 64, kSizes = 4096, kOperationsPerIteration = 1000 };
+enum { kThreadsMax = 512, kSizes = 4096, kOperationsPerIteration = 1000 };
 
 typedef struct {
   size_t low, high; /* sizes are drawn between them, log-uniform in steps of a doubling */
@@ -24,6 +25,7 @@ typedef struct {
 static const size_mix kSmall = {8, 2048, 10000};
 static const size_mix kMedium = {1024, 65536, 2000};
 static const size_mix kLarge = {32768, 2097152, 64};
+static const size_mix kFew = {16, 1024, 256};
 
 typedef struct {
   void** slots;
@@ -84,6 +86,7 @@ int main(int argc, char** argv) {
   const int python = strcmp(argv[1], "python") == 0;
   const size_mix* mix = strcmp(argv[1], "medium") == 0  ? &kMedium
                         : strcmp(argv[1], "large") == 0 ? &kLarge
+                        : strcmp(argv[1], "few") == 0   ? &kFew
                                                         : &kSmall;
   if (mix == &kSmall && !python && strcmp(argv[1], "small") != 0) measure_usage(kUsage);
   c.threads = (int)measure_argument(argc, argv, 2, kUsage);

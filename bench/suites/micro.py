@@ -52,6 +52,8 @@ def rows() -> Iterator[tuple[str, tuple[str | int, ...]]]:
         yield f"churn {mix}", ("churn", mix, 1)
     for mix, threads in (("small", 2), ("small", 8), ("python", 2)):
         yield f"churn {mix}, {threads} threads", ("churn", mix, threads)
+    for threads in (4, 64, 500):
+        yield f"churn few, {threads} threads", ("churn", "few", threads)
     for size in (64, KIB):
         yield f"remote turns {size_text(size)}", ("remote", "turns", size)
         yield f"remote pipe {size_text(size)}", ("remote", "pipe", size)

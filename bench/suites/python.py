@@ -33,6 +33,7 @@ PROGRAMS = (
     "sqlite_memory",
     "prefork",
     "thread_pool_service",
+    "wide_thread_pool",
     "random_survivors",
     "text_pipeline",
     "expiring_cache",
