@@ -16,7 +16,13 @@ from support.pythons import SUPPORTED, find_python
 ROOT = Path(__file__).parents[2]
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 # What does not depend on the interpreter's version, or starts builds of its own.
-LEFT_OUT = ("test_docs.py", "test_bench.py", "test_layers.py", "test_example_service.py")
+LEFT_OUT = (
+    "test_docs.py",
+    "test_bench.py",
+    "test_layers.py",
+    "test_example_service.py",
+    "test_proofs.py",
+)
 NEEDED = ("scikit-build-core>=0.10", "nanobind>=2.2", "cmake>=3.26", "ninja>=1.11", "pytest>=8")
 NEEDED_BY_TESTS = ("hypothesis>=6.100", "numpy")
 
