@@ -49,7 +49,7 @@ void CacheTier::start(size_t budget_bytes, Caching caching, MisuseHandler on_mis
                       platform::Numbers best) {
   budget_.store(budget_bytes, std::memory_order_relaxed);
   const bool by_thread = caching == Caching::kByProcessor && !processors_.start(best);
-  caching_ = by_thread ? Caching::kByThread : caching;
+  caching_.store(by_thread ? Caching::kByThread : caching, std::memory_order_release);
   on_misuse_ = on_misuse;
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     central_[i].start(static_cast<SizeClass>(i));
@@ -299,7 +299,7 @@ void CacheTier::deallocate_slots(void** slots, uint32_t room) {
 
 // The cache that the caller may use, locked. nullptr: it has to do without.
 ThreadCache* CacheTier::enter(ThreadState& state) {
-  switch (caching_) {
+  switch (caching_.load(std::memory_order_relaxed)) {
     case Caching::kByThread:
       return enter_own(state);
     case Caching::kByProcessor:

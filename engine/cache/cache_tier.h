@@ -47,7 +47,11 @@ class CacheTier {
   void start(size_t budget_bytes, Caching caching, MisuseHandler on_misuse,
              platform::Numbers best = platform::Numbers::kConcurrency);
 
-  bool by_processor() const { return caching_ == Caching::kByProcessor; }
+  // Pairs with the release in start(): who asks before it has ended gets "no", or finds the caches
+  // ready.
+  bool by_processor() const {
+    return caching_.load(std::memory_order_acquire) == Caching::kByProcessor;
+  }
   // Where caches belong to processors: by which numbers, and the fast paths for one kind of them or
   // for whichever it is. nullptr: empty; false: full.
   platform::Numbers numbers() const { return processors_.numbers(); }
@@ -97,7 +101,7 @@ class CacheTier {
   // New memory was taken: as many of them go, now and then, from classes in which much lies loose.
   void settle_growth(size_t bytes, uint64_t now_ms);
 
-  bool caching() const { return caching_ != Caching::kNone; }
+  bool caching() const { return caching_.load(std::memory_order_relaxed) != Caching::kNone; }
   void set_budget(size_t bytes) { budget_.store(bytes, std::memory_order_relaxed); }
   // What all thread caches may hold now; what they do hold is at most that.
   size_t claimed() const { return claimed_.load(std::memory_order_relaxed); }
@@ -152,7 +156,7 @@ class CacheTier {
   void deallocate_slots(void** slots, uint32_t room);
 
   PageHeap& page_heap_;
-  Caching caching_ = Caching::kByThread;
+  std::atomic<Caching> caching_{Caching::kByThread};
   MisuseHandler on_misuse_ = nullptr;
   std::atomic<size_t> budget_{tunable::kThreadCacheBudgetBytes};
   std::atomic<size_t> claimed_{0};

@@ -20,6 +20,7 @@ SETTINGS = {
     "checked": {"check": "1"},
     "tight": {"thread_cache_max": "64K", "release_delay_ms": "0", "idle_drain_ms": "10"},
     "no-scavenger": {"scavenger": "0"},
+    "processors": {"caches": "cpu"},
     "small-range": {"arena": "4G"},
 }
 each_setting = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
