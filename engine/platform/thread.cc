@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/prctl.h>
+#include <signal.h>
 #include <time.h>
 
 #include "engine/base/text.h"
@@ -48,6 +49,21 @@ Sleep look_at_thread(int32_t thread_id) {
 void wait_until_gone(int32_t thread_id) {
   const long process = system_call(SYS_getpid);
   while (system_call(SYS_tgkill, process, thread_id, 0) == 0) yield();
+}
+
+bool start_thread(pthread_t* thread, size_t stack_bytes, void* (*entry)(void*), void* argument) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, stack_bytes);
+  // The new thread inherits this mask.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const bool started = pthread_create(thread, &attributes, entry, argument) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  return started;
 }
 
 void yield() { system_call(SYS_sched_yield); }

@@ -1,6 +1,9 @@
 // What the engine wants to know of threads, its own and others: asked of the kernel by thread id.
 #pragma once
 
+#include <pthread.h>
+
+#include <cstddef>
 #include <cstdint>
 
 namespace tri::platform {
@@ -23,6 +26,9 @@ Sleep look_at_thread(int32_t thread_id);
 
 // Waits until the kernel has no such thread any more.
 void wait_until_gone(int32_t thread_id);
+
+// A thread of the engine's own, with all signals blocked: the program's are not ours to handle.
+bool start_thread(pthread_t* thread, size_t stack_bytes, void* (*entry)(void*), void* argument);
 
 void yield();
 void name_current_thread(const char* name);

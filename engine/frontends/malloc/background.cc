@@ -79,19 +79,11 @@ void Background::note_activity(void* caller, Pages pages) {
 void Background::start() {
   if (!control_.try_acquire()) return;  // somebody is starting or stopping it
   if (holds_ == 0 && state_.load() == kOff) {
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, tunable::kBackgroundStackBytes);
-    // The program's signals are not ours to handle; the new thread inherits this mask.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     generation_.fetch_add(1);
     thread_id_.store(0);
     state_.store(kRunning);
     pthread_t thread;
-    if (pthread_create(&thread, &attributes, entry, this) == 0) {
+    if (platform::start_thread(&thread, tunable::kBackgroundStackBytes, entry, this)) {
       pthread_ = thread;
       process_id_ = ::getpid();
       g_tiers.scavenger_running.store(1, std::memory_order_relaxed);
@@ -99,8 +91,6 @@ void Background::start() {
       not_before_ms_.store(now_ms() + 1000);
       state_.store(kOff);
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    pthread_attr_destroy(&attributes);
   }
   control_.release();
 }
