@@ -30,12 +30,13 @@ bool check_open(const HeapObject* self) {
 // --- life -----------------------------------------------------------------------------------
 
 // Heap(procs, gc_percent, limit, checked, concurrent, batch_class, file, writable, verify, samples,
-// sample_bytes)
+// sample_bytes, markers)
 PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-  static const char* names[] = {"procs",      "gc_percent",  "limit",        "checked",
-                                "concurrent", "batch_class", "file",         "writable",
-                                "verify",     "samples",     "sample_bytes", nullptr};
+  static const char* names[] = {"procs",        "gc_percent", "limit",    "checked", "concurrent",
+                                "batch_class",  "file",       "writable", "verify",  "samples",
+                                "sample_bytes", "markers",    nullptr};
   unsigned int procs = 0;
+  unsigned int markers = 0;
   int gc_percent = 100;
   Py_ssize_t limit = 0;
   int checked = 0;
@@ -46,10 +47,10 @@ PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
   int verify = 0;
   PyObject* samples = nullptr;
   Py_ssize_t sample_bytes = 0;
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|IinppO!ippOn", const_cast<char**>(names),
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|IinppO!ippOnI", const_cast<char**>(names),
                                    &procs, &gc_percent, &limit, &checked, &concurrent, &PyType_Type,
-                                   &batch_class, &file, &writable, &verify, &samples,
-                                   &sample_bytes)) {
+                                   &batch_class, &file, &writable, &verify, &samples, &sample_bytes,
+                                   &markers)) {
     return nullptr;
   }
   PyTypeObject* base = type;
@@ -78,6 +79,7 @@ PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
                                    : reinterpret_cast<PyObject*>(object->module->batch_type);
   tri::collected::HeapOptions options;
   options.processors = procs;
+  options.markers = markers;
   options.gc_percent = gc_percent;
   options.limit_bytes = static_cast<size_t>(limit < 0 ? 0 : limit);
   options.checked = checked != 0;
@@ -366,7 +368,7 @@ PyObject* heap_counters(PyObject* self, PyObject*) {
   const auto bytes = [](uint64_t count) { return static_cast<unsigned long long>(count) << 13; };
   using number = unsigned long long;
   return Py_BuildValue(
-      "{sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sI}", "saved_bytes",
+      "{sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sK sI sI}", "saved_bytes",
       bytes(heap.saved().page_count()), "heap_bytes", static_cast<number>(heap.heap_bytes()),
       "goal_bytes", static_cast<number>(heap.pacer().goal()), "allocated_bytes",
       static_cast<number>(heap.allocated_bytes()), "span_bytes", bytes(pages.small_in_use),
@@ -381,7 +383,7 @@ PyObject* heap_counters(PyObject* self, PyObject*) {
       static_cast<number>(counters.stops.percentile_ns(50)), "p99_stop_ns",
       static_cast<number>(counters.stops.percentile_ns(99)), "limit_bytes",
       static_cast<number>(heap.space().page_heap.hard_limit()), "processors",
-      heap.processor_count());
+      heap.processor_count(), "markers", counters.markers);
 }
 
 PyObject* heap_release(PyObject* self, PyObject*) {

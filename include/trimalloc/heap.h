@@ -64,8 +64,9 @@ typedef struct trimalloc_heap_options {
   int32_t gc_percent;   /* growth over what was live that begins a collection; negative: none does */
   int32_t checked;      /* 1: dead records are overwritten */
   uint64_t limit_bytes; /* beyond it allocation gives 0; 0: none */
+  uint64_t markers;     /* threads that mark, at most 16; 0: as the work deserves */
 } trimalloc_heap_options;
-#define TRIMALLOC_HEAP_OPTIONS {sizeof(trimalloc_heap_options), 0, 100, 0, 0}
+#define TRIMALLOC_HEAP_OPTIONS {sizeof(trimalloc_heap_options), 0, 100, 0, 0, 0}
 
 /* Bytes, unless the name says otherwise. */
 typedef struct trimalloc_heap_stats {

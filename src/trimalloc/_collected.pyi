@@ -195,6 +195,7 @@ class Heap:
         verify: bool = False,
         samples: Any = None,
         sample_bytes: int = 0,
+        markers: int = 0,
     ) -> Any: ...
     def _declare(
         self,

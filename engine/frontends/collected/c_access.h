@@ -56,10 +56,14 @@ inline constexpr uint32_t kMostProcessors = 1024;
 inline bool read_options(const trimalloc_heap_options* given, HeapOptions* options) {
   trimalloc_heap_options read = TRIMALLOC_HEAP_OPTIONS;
   if (given != nullptr) {
-    if (given->struct_size != sizeof read || given->processors > kMostProcessors) return false;
+    if (given->struct_size != sizeof read || given->processors > kMostProcessors ||
+        given->markers > Marker::kMost) {
+      return false;
+    }
     read = *given;
   }
   options->processors = read.processors;
+  options->markers = static_cast<uint32_t>(read.markers);
   options->gc_percent = read.gc_percent;
   options->checked = read.checked != 0;
   options->limit_bytes = read.limit_bytes;

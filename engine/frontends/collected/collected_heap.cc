@@ -57,7 +57,7 @@ bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
   space_.observer = options.observer;
   if (!space_.start(os, options.bytes, platform::address_space_limit())) return false;
   if (!roots_.start(space_)) return false;
-  marker_.start(space_);
+  markers_.start(space_, options.markers);
   weak_.start(space_);
   // The first page is nobody's, so that no record is granule 0.
   if (options.file_header == nullptr) {
@@ -118,7 +118,7 @@ const RecordType* CollectedHeap::add_type(const Layout& layout) {
   type->layout = layout;
   type->source = static_cast<SourceId>(source);
   type->kind = static_cast<PageKind>(kFirstRecordType + source - kFirstTypeSource);
-  marker_.set_layout(type->kind, &type->layout);
+  markers_.set_layout(type->kind, &type->layout);
   types_[type->kind] = type;
   sources_[source].start(space_, type->kind, std::max(granules_for(layout.bytes), 1u),
                          layout.has_references());
@@ -387,16 +387,16 @@ Reference CollectedHeap::allocate_single(Access& access, bool references, uint32
 
 void CollectedHeap::shade(Access& access, Reference reference) {
   if (reference == kNone || !is_marking()) return;
-  ShadeBlock* block = access.processor_->shaded;
-  if (__builtin_expect(block != nullptr && block->count < ShadeBlock::kCapacity, 1)) {
-    block->shaded[block->count++] = reference;
+  ReferenceBlock* block = access.processor_->shaded;
+  if (__builtin_expect(block != nullptr && block->count < ReferenceBlock::kCapacity, 1)) {
+    block->references[block->count++] = reference;
   } else {
     shade_slow(*access.processor_, reference);
   }
 }
 
 void CollectedHeap::shade_slow(Processor& processor, Reference reference) {
-  ShadeBlock* block = nullptr;
+  ReferenceBlock* block = nullptr;
   {
     const Guard guard(blocks_lock_);
     if (processor.shaded != nullptr) {
@@ -406,12 +406,11 @@ void CollectedHeap::shade_slow(Processor& processor, Reference reference) {
     processor.shaded = block = shade_cells_.create(space_.arena);
   }
   if (block != nullptr) {
-    block->shaded[block->count++] = reference;
+    block->references[block->count++] = reference;
     return;
   }
   // No memory for a block: take a turn at marking.
-  const Guard guard(marker_.lock());
-  marker_.mark(reference);
+  markers_.mark_now(reference);
 }
 
 void CollectedHeap::note_black(Processor& processor, Reference begin, Reference end,
@@ -429,8 +428,9 @@ void CollectedHeap::note_black(Processor& processor, Reference begin, Reference 
     block->runs[block->count++] = {begin, end, slot};
     return;
   }
-  const Guard guard(marker_.lock());
-  marker_.mark_black(begin, end, slot);
+  markers_.acquire_all();
+  markers_.mark_black(begin, end, slot);
+  markers_.release_all();
 }
 
 // Of a page that has records.

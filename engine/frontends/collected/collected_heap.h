@@ -14,9 +14,9 @@
 // A cycle (collector.cc): finish sweeping; stop the world, turn the barrier on; mark roots and
 // graph beside the program; stop again, and go on marking or turn the barrier off; sweep.
 //
-// Locks, in the order of rank: cycle (kControl), marker (kCache), roots, weak references and blocks
-// (kSlots), span sources (kCentral), page heap, metadata. Processors come after the cycle lock and
-// before all others: who holds one never waits for a cycle.
+// Locks, in the order of rank: cycle (kControl), markers (kCache), roots, weak references and
+// blocks (kSlots), span sources (kCentral), page heap, metadata. Processors come after the cycle
+// lock and before all others: who holds one never waits for a cycle.
 #pragma once
 
 #include <pthread.h>
@@ -28,7 +28,7 @@
 #include "engine/frontends/collected/cycle_trace.h"
 #include "engine/frontends/collected/layout.h"
 #include "engine/frontends/collected/limiter.h"
-#include "engine/frontends/collected/marker.h"
+#include "engine/frontends/collected/markers.h"
 #include "engine/frontends/collected/pacer.h"
 #include "engine/frontends/collected/processor.h"
 #include "engine/frontends/collected/roots.h"
@@ -46,6 +46,7 @@ namespace tri::collected {
 struct HeapOptions {
   size_t bytes = kMaxHeapBytes;  // of addresses
   uint32_t processors = 0;       // 0: as many as CPUs
+  uint32_t markers = 0;          // see Markers::start()
   int gc_percent = 100;
   size_t limit_bytes = 0;  // 0: none
   bool checked = false;    // poison what is freed, verify references
@@ -83,6 +84,7 @@ struct CollectorCounters {
   uint64_t cycles = 0;
   uint64_t marked_records = 0;  // scanned, in the last cycle
   uint64_t marked_pages = 0;
+  uint32_t markers = 0;  // threads that marked, at most
   uint64_t mark_ns = 0;  // the last cycle's, wall time
   uint64_t sweep_ns = 0;
   uint64_t first_stop_ns = 0;  // how long the world stood
@@ -331,11 +333,11 @@ class CollectedHeap {
   }
   Space& space() { return space_; }
   Roots& roots() { return roots_; }
-  const Layout* layout_of(PageKind kind) const { return marker_.layout(kind); }
+  const Layout* layout_of(PageKind kind) const { return markers_.layout(kind); }
   // Calls `visit(slot)` for every reference slot of a record of any kind.
   template <typename Visitor>
   void for_each_reference(Reference record, Visitor visit) const {
-    for_each_reference(record, marker_.layout(kind_of(record)), visit);
+    for_each_reference(record, markers_.layout(kind_of(record)), visit);
   }
   template <typename Visitor>
   void for_each_reference(Reference record, const Layout* layout, Visitor visit) const {
@@ -444,7 +446,8 @@ class CollectedHeap {
   void mark_remembered();
   bool drain_in_turns();
   bool take_shaded(Processor& processor);
-  void mark_shaded_blocks();
+  template <typename Mark>
+  void mark_shaded_blocks(Mark mark);
   void apply_black_blocks();
   bool try_finish_marking();
   void try_finish_stopped();
@@ -467,7 +470,7 @@ class CollectedHeap {
   Space space_;
   SavedPart saved_;
   Roots roots_;
-  Marker marker_;
+  Markers markers_;
   Pacer pacer_;
   Limiter limiter_;
   WeakTable weak_;
@@ -485,7 +488,7 @@ class CollectedHeap {
   // follows are those of whom the state says.
   std::atomic<uint32_t> stop_state_{kStopIdle};
   StopWork stop_work_ = nullptr;
-  bool stop_waits_for_marker_ = false;
+  bool stop_waits_for_markers_ = false;
   uint64_t stop_ns_ = 0;
   // When the first call began to wait; 0: none does. And whether one has gone on. Anybody sets
   // them, the collector clears them.
@@ -506,6 +509,7 @@ class CollectedHeap {
   platform::Lock types_lock_{platform::Rank::kRegistry};
 
   std::atomic<uint64_t> last_mark_ns_{0};
+  uint64_t mark_work_ns_ = 0;    // of the last marking, in all threads; the same
   uint64_t last_marked_ns_ = 0;  // when the last cycle's marking ended; under the cycle lock
   // When the trigger was last reached, and allocated_bytes_ then. Written by who starts a cycle.
   std::atomic<uint64_t> triggered_ns_{0};
@@ -528,9 +532,9 @@ class CollectedHeap {
 
   // Full blocks on their way to the marker, remembered pages, and the cells of blocks.
   platform::Lock blocks_lock_{platform::Rank::kSlots};
-  std::atomic<ShadeBlock*> shaded_{nullptr};  // changes under the lock
+  std::atomic<ReferenceBlock*> shaded_{nullptr};  // changes under the lock
   BlackBlock* black_ = nullptr;
-  FixedAllocator<ShadeBlock> shade_cells_;
+  FixedAllocator<ReferenceBlock> shade_cells_;
   FixedAllocator<BlackBlock> black_cells_;
   struct RememberedPage {
     RememberedPage* next;

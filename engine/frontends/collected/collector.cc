@@ -9,8 +9,6 @@
 //
 // Why it ends: a store shades only what was reachable when marking began, each record is seen once,
 // and new records need no marking. So each return from stop 2 leaves fewer records to see.
-#include <signal.h>
-
 #include <algorithm>
 
 #include "engine/base/check.h"
@@ -25,8 +23,6 @@ using platform::now_ns;
 
 namespace {
 
-// A turn at marking: 16 pages of small records are some 50 us. Between turns others may mark.
-constexpr uint32_t kTurnPages = 16;
 // References marked from roots in one turn.
 constexpr uint32_t kTurnRoots = 4096;
 // The second stop marks this much by itself rather than starting the world again.
@@ -97,12 +93,18 @@ bool CollectedHeap::run_cycle_locked(bool forced) {
   const uint64_t began = now_ns();
   begin_marking();
   const uint64_t allocated = allocated_bytes();
+  markers_.expect_roots();
+  markers_.start_helpers(abandon_);
   mark_roots();
   mark_remembered();
+  markers_.expect_no_more_roots();
+  uint64_t helped_ns = 0;
   while (!abandon_.load(std::memory_order_relaxed)) {
-    if (!drain_in_turns()) break;
-    if (try_finish_marking()) break;
+    const bool drained = drain_in_turns();
+    helped_ns += markers_.join_helpers();
+    if (!drained || try_finish_marking()) break;
   }
+  helped_ns += markers_.join_helpers();
   if (is_marking()) {
     abandon_marking();
     return false;
@@ -112,8 +114,11 @@ bool CollectedHeap::run_cycle_locked(bool forced) {
   counters_.mark_ns = marked - began;
   counters_.total_mark_ns += counters_.mark_ns;
   last_mark_ns_.store(counters_.mark_ns, std::memory_order_relaxed);
-  counters_.marked_records = marker_.counters().records;
-  counters_.marked_pages = marker_.counters().pages;
+  mark_work_ns_ = counters_.mark_ns + helped_ns;
+  const MarkCounters marked_here = markers_.counters();
+  counters_.marked_records = marked_here.records;
+  counters_.marked_pages = marked_here.pages;
+  counters_.markers = markers_.count();
   sweep_all();
   release_mark_bits();
   counters_.sweep_ns = now_ns() - marked;
@@ -122,8 +127,8 @@ bool CollectedHeap::run_cycle_locked(bool forced) {
   set_pace(forced ? while_marking : std::max(while_marking, runway(allocated_last, marked)));
   last_marked_ns_ = marked;
   if (!forced) limiter_.note_cycle(now_ns(), now_ns() - began);
-  trace_.end_cycle(counters_, live_bytes_.load(std::memory_order_relaxed), processor_count_,
-                   forced);
+  trace_.end_cycle(counters_, helped_ns, live_bytes_.load(std::memory_order_relaxed),
+                   processor_count_, forced);
   const Guard guard(blocks_lock_);
   published_ = counters_;
   return true;
@@ -137,15 +142,14 @@ void CollectedHeap::begin_marking() {
 
 void CollectedHeap::begin_marking_stopped() {
   flush_processors();
-  marker_.reset_counters();
-  marker_.set_check_live(references_may_dangle());
+  markers_.begin(references_may_dangle(), mark_work_ns_);
   space_.marking.store(true, std::memory_order_relaxed);
   for (RootArray* array = roots_.first_array(); array != nullptr;
        array = roots_.next_array(array)) {
     if (!array->is_stack) continue;
     const size_t count = array->count.load(std::memory_order_relaxed);
     for (size_t i = 0; i < count; ++i) {
-      if (array->slots[i] != kNone) marker_.mark(array->slots[i]);
+      if (array->slots[i] != kNone) markers_.mark(array->slots[i]);
     }
   }
 }
@@ -159,10 +163,13 @@ void CollectedHeap::announce_phase() {
 void CollectedHeap::mark_roots() {
   const uint32_t slots = roots_.slot_count();
   for (uint32_t i = 0; i < slots;) {
-    const Guard guard(marker_.lock());
-    for (const uint32_t end = std::min(slots, i + kTurnRoots); i < end; ++i) {
-      if (const Reference reference = load_reference(roots_.slot(i))) marker_.mark(reference);
-    }
+    markers_.mark_from([&](Marker& marker) {
+      for (const uint32_t end = std::min(slots, i + kTurnRoots); i < end; ++i) {
+        if (const Reference reference = load_reference(roots_.slot(i))) {
+          marker.mark_or_send(reference);
+        }
+      }
+    });
   }
   for (RootArray* array = roots_.first_array(); array != nullptr;
        array = roots_.next_array(array)) {
@@ -170,9 +177,10 @@ void CollectedHeap::mark_roots() {
     // Pairs with the release in append_root_run().
     const size_t count = array->count.load(std::memory_order_acquire);
     for (size_t i = 0; i < count; i += kTurnRoots) {
-      const Guard guard(marker_.lock());
-      array->for_each(i, std::min<size_t>(count, i + kTurnRoots),
-                      [&](Reference reference, size_t) { marker_.mark(reference); });
+      markers_.mark_from([&](Marker& marker) {
+        array->for_each(i, std::min<size_t>(count, i + kTurnRoots),
+                        [&](Reference reference, size_t) { marker.mark_or_send(reference); });
+      });
     }
   }
 }
@@ -183,31 +191,32 @@ void CollectedHeap::mark_remembered() {
   const RememberedPage* cell = remembered_;
   blocks_lock_.release();
   for (; cell != nullptr; cell = cell->next) {
-    const Guard guard(marker_.lock());
-    marker_.mark_from_page(cell->page);
+    markers_.mark_from([&](Marker& marker) { marker.mark_from_page(cell->page); });
   }
 }
 
 // Until nothing is queued. False when the cycle is to be given up.
 bool CollectedHeap::drain_in_turns() {
-  for (bool more = true; more;) {
-    if (abandon_.load(std::memory_order_relaxed)) return false;
-    const Guard guard(marker_.lock());
-    mark_shaded_blocks();
-    more = marker_.drain(kTurnPages);
+  while (!abandon_.load(std::memory_order_relaxed)) {
+    if (shaded_.load(std::memory_order_relaxed) != nullptr) {
+      markers_.mark_from([&](Marker& marker) {
+        mark_shaded_blocks([&](Reference reference) { marker.mark_or_send(reference); });
+      });
+    }
+    markers_.take_first_turn();
+    if (markers_.done()) return true;
   }
-  return true;
+  return false;
 }
 
-// The marker's lock is held.
-void CollectedHeap::mark_shaded_blocks() {
-  if (shaded_.load(std::memory_order_relaxed) == nullptr) return;
+template <typename Mark>
+void CollectedHeap::mark_shaded_blocks(Mark mark) {
   blocks_lock_.acquire();
-  ShadeBlock* block = shaded_.exchange(nullptr, std::memory_order_relaxed);
+  ReferenceBlock* block = shaded_.exchange(nullptr, std::memory_order_relaxed);
   blocks_lock_.release();
   while (block != nullptr) {
-    for (uint32_t i = 0; i < block->count; ++i) marker_.mark(block->shaded[i]);
-    ShadeBlock* const next = block->next;
+    for (uint32_t i = 0; i < block->count; ++i) mark(block->references[i]);
+    ReferenceBlock* const next = block->next;
     blocks_lock_.acquire();
     shade_cells_.destroy(block);
     blocks_lock_.release();
@@ -215,7 +224,7 @@ void CollectedHeap::mark_shaded_blocks() {
   }
 }
 
-// The marker's lock is held, or the world is stopped.
+// The markers' locks are held.
 void CollectedHeap::apply_black_blocks() {
   blocks_lock_.acquire();
   BlackBlock* block = black_;
@@ -223,7 +232,7 @@ void CollectedHeap::apply_black_blocks() {
   blocks_lock_.release();
   while (block != nullptr) {
     for (uint32_t i = 0; i < block->count; ++i) {
-      marker_.mark_black(block->runs[i].begin, block->runs[i].end, block->runs[i].slot);
+      markers_.mark_black(block->runs[i].begin, block->runs[i].end, block->runs[i].slot);
     }
     BlackBlock* const next = block->next;
     blocks_lock_.acquire();
@@ -235,7 +244,7 @@ void CollectedHeap::apply_black_blocks() {
 
 // Takes what a processor has shaded. The caller holds it.
 bool CollectedHeap::take_shaded(Processor& processor) {
-  ShadeBlock* block = processor.shaded;
+  ReferenceBlock* block = processor.shaded;
   if (block == nullptr || block->count == 0) return false;
   processor.shaded = nullptr;
   const Guard guard(blocks_lock_);
@@ -246,10 +255,9 @@ bool CollectedHeap::take_shaded(Processor& processor) {
 
 // Nothing was queued a moment ago. True when marking has ended.
 bool CollectedHeap::try_finish_marking() {
-  {
-    const Guard guard(marker_.lock());
-    apply_black_blocks();
-  }
+  markers_.acquire_all();
+  apply_black_blocks();
+  markers_.release_all();
   weak_.find_suspects();
   counters_.second_stop_ns = run_stopped(&CollectedHeap::try_finish_stopped);
   counters_.stops.note(counters_.second_stop_ns);
@@ -260,8 +268,8 @@ bool CollectedHeap::try_finish_marking() {
 
 void CollectedHeap::try_finish_stopped() {
   for (uint32_t i = 0; i < processor_count_; ++i) take_shaded(processors_[i]);
-  mark_shaded_blocks();
-  if (!marker_.drain(kFinalPages)) finish_marking_stopped();
+  mark_shaded_blocks([this](Reference reference) { markers_.mark(reference); });
+  if (!markers_.drain(kFinalPages)) finish_marking_stopped();
 }
 
 void CollectedHeap::finish_marking_stopped() {
@@ -288,11 +296,11 @@ void CollectedHeap::finish_marking_stopped() {
 // Before a fork: what marking has found is forgotten, as if it had not begun.
 void CollectedHeap::abandon_marking() {
   stop_world();
-  marker_.lock().acquire();
+  markers_.acquire_all();
   flush_processors();
   for (uint32_t i = 0; i < processor_count_; ++i) take_shaded(processors_[i]);
-  mark_shaded_blocks();
-  marker_.abandon();
+  mark_shaded_blocks([](Reference) {});
+  markers_.abandon();
   for (uint32_t i = 0; i < processor_count_; ++i) {
     if (processors_[i].black != nullptr) processors_[i].black->count = 0;
   }
@@ -304,7 +312,7 @@ void CollectedHeap::abandon_marking() {
     if (space_.seen.load(i) != 0) space_.seen.store(i, 0);
     if (space_.scanned.load(i) != 0) space_.scanned.store(i, 0);
   }
-  marker_.lock().release();
+  markers_.release_all();
   start_world();
 }
 
@@ -405,10 +413,7 @@ PageHeapCounters CollectedHeap::page_counters() {
 // When there is nothing to mark it waits for a moment.
 void CollectedHeap::assist() {
   const uint32_t phase = phase_.load(std::memory_order_acquire);
-  if (is_marking()) {
-    const Guard guard(marker_.lock());
-    if (!is_marking() || marker_.drain(kTurnPages)) return;
-  }
+  if (is_marking() && markers_.assist(platform::thread_hash())) return;
   platform::futex_wait_for(&phase_, phase, kWaitAtGoalMs);
 }
 
@@ -434,17 +439,7 @@ void CollectedHeap::start_cycle(Access& access) {
 void CollectedHeap::start_cycle_thread() {
   const Guard guard(thread_lock_);
   join_cycle_thread();
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, kStackBytes);
-  // The program's signals are not ours to handle; the new thread inherits this mask.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  has_thread_ = pthread_create(&thread_, &attributes, cycle_thread, this) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
+  has_thread_ = platform::start_thread(&thread_, kStackBytes, cycle_thread, this);
   if (!has_thread_) started_cycle_.store(false);
 }
 

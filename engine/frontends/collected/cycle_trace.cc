@@ -38,10 +38,10 @@ void CycleTrace::begin_cycle(uint64_t heap_bytes, uint64_t goal_bytes) {
   cpu_ns_ = own_cpu_ns();
 }
 
-void CycleTrace::end_cycle(const CollectorCounters& counters, uint64_t live_bytes,
-                           uint32_t processors, bool forced) {
+void CycleTrace::end_cycle(const CollectorCounters& counters, uint64_t helped_ns,
+                           uint64_t live_bytes, uint32_t processors, bool forced) {
   if (!is_on_) return;
-  const uint64_t cpu_ns = own_cpu_ns() - cpu_ns_;
+  const uint64_t cpu_ns = own_cpu_ns() - cpu_ns_ + helped_ns;
   const uint64_t since_ns = platform::now_ns() - started_ns_;
   total_cpu_ns_ += cpu_ns;
   char buffer[320];
@@ -62,7 +62,8 @@ void CycleTrace::end_cycle(const CollectorCounters& counters, uint64_t live_byte
   } else {
     text.size(goal_bytes_);
   }
-  text.put(" goal, ").number(processors).put(forced ? " P (forced)\n" : " P\n");
+  text.put(" goal, ").number(processors).put(" P, ").number(counters.markers);
+  text.put(counters.markers == 1 ? " marker" : " markers").put(forced ? " (forced)\n" : "\n");
   // One write, so that lines of several processes do not mix. A line that is lost changes nothing.
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.c_str(), text.length());
 }

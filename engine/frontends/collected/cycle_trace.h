@@ -22,8 +22,9 @@ class CycleTrace {
 
   void begin_cycle(uint64_t heap_bytes, uint64_t goal_bytes);
   void end_marking(uint64_t heap_bytes) { marked_heap_bytes_ = heap_bytes; }
-  void end_cycle(const CollectorCounters& counters, uint64_t live_bytes, uint32_t processors,
-                 bool forced);
+  // `helped_ns`: CPU time of the threads that helped to mark.
+  void end_cycle(const CollectorCounters& counters, uint64_t helped_ns, uint64_t live_bytes,
+                 uint32_t processors, bool forced);
 
  private:
   bool is_on_ = false;

@@ -79,11 +79,11 @@ void CollectedHeap::after_fork_in_parent() {
   started_cycle_.store(false);
 }
 
-// The same: this thread holds everything, and there is no other; but for the marker's lock, which a
+// The same: this thread holds everything, and there is no other; but for a marker's lock, which a
 // thread that was about to assist takes without a processor. Marking is off, so it changed nothing.
 void CollectedHeap::after_fork_in_child() {
   container_locks_.reset_after_fork();
-  marker_.lock().reset_after_fork();
+  markers_.reset_locks_after_fork();
   after_fork_in_parent();
 }
 

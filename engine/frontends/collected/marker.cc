@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "engine/frontends/collected/markers.h"
 
 namespace tri::collected {
 
@@ -24,7 +25,30 @@ constexpr uint64_t cache_lines_of(uint64_t records) {
 }
 static_assert(cache_lines_of(0x8000000000000021u) == 0x1000000000000011u);
 
+// How far ahead of itself receiving asks for the seen bits of what was sent.
+constexpr uint32_t kAhead = 16;
+
 }  // namespace
+
+template <bool kShared>
+void Marker::follow(Reference reference) {
+  if constexpr (kShared) {
+    const uint32_t to = Markers::number_of(reference, others_);
+    if (to != number_) {
+      ReferenceBlock* const block = outgoing_[to];
+      if (__builtin_expect(block == nullptr || block->count == ReferenceBlock::kCapacity, 0)) {
+        return send(to, reference);
+      }
+      block->references[block->count++] = reference;
+      return;
+    }
+  }
+  mark(reference);
+}
+
+void Marker::mark_or_send(Reference reference) {
+  others_ == 0 ? follow<false>(reference) : follow<true>(reference);
+}
 
 void Marker::enqueue(PageId page) {
   space_->links.store(page, kLast);
@@ -36,15 +60,27 @@ void Marker::enqueue(PageId page) {
   last_ = page;
 }
 
+void Marker::begin(uint32_t count, bool check_live) {
+  TRI_ASSERT(empty() && inbox_.load(std::memory_order_relaxed) == nullptr);
+  others_ = count - 1;
+  check_live_ = check_live;
+  counters_ = {};
+}
+
 bool Marker::drain(uint32_t pages) {
+  return others_ == 0 ? drain_pages<false>(pages) : drain_pages<true>(pages);
+}
+
+template <bool kShared>
+bool Marker::drain_pages(uint32_t pages) {
   for (; pages != 0; --pages) {
     if (first_ != kNotQueued) {
       const PageId page = first_;
       const PageLink next = space_->links.load(page);
       first_ = next == kLast ? kNotQueued : next;
-      scan_page(page);
+      scan_page<kShared>(page);
     } else if (long_arrays_ != nullptr) {
-      scan_piece();
+      scan_piece<kShared>();
     } else {
       return false;
     }
@@ -54,11 +90,12 @@ bool Marker::drain(uint32_t pages) {
 
 // Until the page has nothing left to scan: records that refer to neighbours, as those of a list
 // made in one go do, are followed here and not by way of the queue.
+template <bool kShared>
 void Marker::scan_page(PageId page) {
   // Its own records must not queue it again while it is here.
   space_->links.store(page, kLast);
   const PageKind kind = space_->kinds[page];
-  const Layout* layout = layouts_[kind];
+  const Layout* layout = (*layouts_)[kind];
   const size_t begin = size_t{page} * kBitmapWordsPerPage;
   ++counters_.pages;
   for (bool found = true; found;) {
@@ -70,10 +107,10 @@ void Marker::scan_page(PageId page) {
         space_->scanned.store(i, scanned);
         counters_.records += count_bits(todo);
         if (kind == kReferenceArrays) {
-          scan_arrays(i, todo);
+          scan_arrays<kShared>(i, todo);
         } else {
           TRI_ASSERT(layout != nullptr);
-          scan_records(i, todo, *layout);
+          scan_records<kShared>(i, todo, *layout);
         }
         found = true;
       }
@@ -82,6 +119,7 @@ void Marker::scan_page(PageId page) {
   space_->links.store(page, kNotQueued);
 }
 
+template <bool kShared>
 void Marker::scan_records(size_t index, uint64_t records, const Layout& layout) {
   char* const first = space_->address_of(static_cast<Reference>(index * 64));
   if (uint64_t lines = cache_lines_of(records); count_bits(lines) >= kManyLines) {
@@ -95,11 +133,12 @@ void Marker::scan_records(size_t index, uint64_t records, const Layout& layout) 
     for (uint64_t bits = records; bits != 0; bits &= bits - 1) {
       const char* record = first + lowest_bit(bits) * kGranuleBytes + offset;
       const auto* from = reinterpret_cast<const Reference*>(record);
-      scan_references(from, from + count);
+      scan_references<kShared>(from, from + count);
     }
   }
 }
 
+template <bool kShared>
 void Marker::scan_arrays(size_t index, uint64_t records) {
   char* const first = space_->address_of(static_cast<Reference>(index * 64));
   for (; records != 0; records &= records - 1) {
@@ -116,10 +155,11 @@ void Marker::scan_arrays(size_t index, uint64_t records) {
         continue;
       }
     }
-    scan_references(from, end);
+    scan_references<kShared>(from, end);
   }
 }
 
+template <bool kShared>
 void Marker::scan_piece() {
   LongArray* array = long_arrays_;
   const Reference* from = array->from;
@@ -130,21 +170,78 @@ void Marker::scan_piece() {
     long_arrays_ = array->next;
     long_array_cells_.destroy(array);
   }
-  scan_references(from, end);
+  scan_references<kShared>(from, end);
+}
+
+// Inlined, a tree takes 8 % longer to mark.
+template <bool kShared>
+[[gnu::noinline]] void Marker::scan_references(const Reference* from, const Reference* end) {
+  for (; from != end; ++from) {
+    if (const Reference reference = load_reference(from)) follow<kShared>(reference);
+  }
 }
 
 void Marker::mark_from_page(PageId page) {
+  others_ == 0 ? scan_live<false>(page) : scan_live<true>(page);
+}
+
+template <bool kShared>
+void Marker::scan_live(PageId page) {
   const PageKind kind = space_->kinds[page];
   const size_t begin = size_t{page} * kBitmapWordsPerPage;
   for (size_t i = begin; i < begin + kBitmapWordsPerPage; ++i) {
     const uint64_t live = space_->live.load(i);
     if (live == 0) continue;
     if (kind == kReferenceArrays) {
-      scan_arrays(i, live);
-    } else if (layouts_[kind] != nullptr) {
-      scan_records(i, live, *layouts_[kind]);
+      scan_arrays<kShared>(i, live);
+    } else if ((*layouts_)[kind] != nullptr) {
+      scan_records<kShared>(i, live, *(*layouts_)[kind]);
     }
   }
+}
+
+// --- between markers ------------------------------------------------------------------------
+
+// With a new block, after the last one if there is one.
+void Marker::send(uint32_t to, Reference reference) {
+  if (outgoing_[to] != nullptr) {
+    markers_->post(to, outgoing_[to]);
+    outgoing_[to] = nullptr;
+  }
+  ReferenceBlock* const block = markers_->take_block(*this);
+  block->references[block->count++] = reference;
+  outgoing_[to] = block;
+}
+
+void Marker::receive() {
+  ReferenceBlock* const first = inbox_.exchange(nullptr, std::memory_order_acquire);
+  if (first == nullptr) return;
+  set_busy(true);
+  uint32_t blocks = 0;
+  for (ReferenceBlock* block = first; block != nullptr; block = block->next, ++blocks) {
+    for (uint32_t i = 0; i < block->count; ++i) {
+      const uint32_t ahead = std::min(i + kAhead, block->count - 1);
+      __builtin_prefetch(&space_->seen.word(block->references[ahead] / 64), 1);
+      mark(block->references[i]);
+    }
+  }
+  markers_->give_blocks(first);
+  markers_->note_done(blocks);
+}
+
+void Marker::settle() {
+  for (uint32_t to = 0; to <= others_; ++to) {
+    if (outgoing_[to] == nullptr) continue;
+    markers_->post(to, outgoing_[to]);
+    outgoing_[to] = nullptr;
+  }
+  set_busy(!empty());
+}
+
+void Marker::set_busy(bool busy) {
+  if (busy == busy_.load(std::memory_order_relaxed)) return;
+  busy_.store(busy, std::memory_order_relaxed);
+  busy ? markers_->note_work() : markers_->note_done(1);
 }
 
 void Marker::abandon() {
@@ -157,6 +254,13 @@ void Marker::abandon() {
     long_arrays_ = array->next;
     long_array_cells_.destroy(array);
   }
+  if (ReferenceBlock* const first = inbox_.exchange(nullptr, std::memory_order_acquire)) {
+    uint32_t blocks = 0;
+    for (const ReferenceBlock* block = first; block != nullptr; block = block->next) ++blocks;
+    markers_->give_blocks(first);
+    markers_->note_done(blocks);
+  }
+  set_busy(false);
 }
 
 }  // namespace tri::collected

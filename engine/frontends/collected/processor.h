@@ -7,7 +7,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "engine/frontends/collected/reference.h"
+#include "engine/frontends/collected/reference_block.h"
 #include "engine/frontends/collected/sample_gap.h"
 #include "engine/pages/span.h"
 
@@ -26,13 +26,6 @@ struct Run {
   Span* span = nullptr;
 };
 
-// What mutators leave for the marker, since they never write mark bits themselves.
-struct ShadeBlock {
-  static constexpr uint32_t kCapacity = 252;
-  ShadeBlock* next = nullptr;
-  uint32_t count = 0;
-  Reference shaded[kCapacity];
-};
 // Runs that were taken while marking: their records are black.
 struct BlackRun {
   Reference begin;
@@ -62,7 +55,7 @@ struct alignas(64) Processor {
   // from where it stood then. kNoGap: yet to be drawn.
   uint64_t* sample_gaps = nullptr;
   SampleRandom random;
-  ShadeBlock* shaded = nullptr;
+  ReferenceBlock* shaded = nullptr;
   BlackBlock* black = nullptr;
   RootBlock* roots = nullptr;
   // Bytes of runs taken since they were last added to the heap's count.

@@ -44,7 +44,7 @@ constexpr uint64_t kPatienceNs = 20 * kMomentNs;
 // Then the collector insists. A thread that was preempted runs again after 3 to 12 ms on a machine
 // with two threads for each CPU; the cycle that waits began early enough for some of that.
 constexpr uint64_t kInsistNs = 50000000;
-// A stop that finds the marker in another thread's hands is tried again, rather than to have the
+// A stop that finds a marker in another thread's hands is tried again, rather than to have the
 // world wait for that thread, which may have been preempted; after so many times it waits.
 constexpr int kMarkerTries = 8;
 
@@ -70,12 +70,12 @@ void CollectedHeap::start_world() {
 
 // --- for the collector ----------------------------------------------------------------------
 
-// Has `work` done while the world is stopped and the marker's lock is held. Returns how long calls
-// may have had to wait. The caller holds the cycle lock, and no processor.
+// Has `work` done while the world is stopped and the markers' locks are held. Returns how long
+// calls may have had to wait. The caller holds the cycle lock, and no processor.
 uint64_t CollectedHeap::run_stopped(StopWork work) {
   for (int attempt = 0;; ++attempt) {
     stop_work_ = work;
-    stop_waits_for_marker_ = attempt == kMarkerTries;
+    stop_waits_for_markers_ = attempt == kMarkerTries;
     waited_since_.store(0, std::memory_order_relaxed);
     waited_in_vain_.store(false, std::memory_order_relaxed);
     // In this order: whoever sees that a stop is wanted may have made it the next moment, and what
@@ -97,7 +97,8 @@ uint64_t CollectedHeap::run_stopped(StopWork work) {
       }
     }
     if (stop_work_ == nullptr) return stop_ns_;
-    const platform::Guard guard(marker_.lock());  // until it is free
+    markers_.acquire_all();  // until they are free
+    markers_.release_all();
   }
 }
 
@@ -115,10 +116,10 @@ void CollectedHeap::try_stop_work() {
     return;
   }
   const uint64_t taken_ns = now_ns();
-  if (stop_waits_for_marker_) {
-    marker_.lock().acquire();
+  if (stop_waits_for_markers_) {
+    markers_.acquire_all();
     do_stop_work();
-  } else if (marker_.lock().try_acquire()) {
+  } else if (markers_.try_acquire_all()) {
     do_stop_work();
   }
   start_world();
@@ -132,7 +133,7 @@ void CollectedHeap::try_stop_work() {
 void CollectedHeap::do_stop_work() {
   (this->*stop_work_)();
   stop_work_ = nullptr;
-  marker_.lock().release();
+  markers_.release_all();
 }
 
 // --- for everybody else ---------------------------------------------------------------------

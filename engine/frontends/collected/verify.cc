@@ -60,7 +60,7 @@ bool CollectedHeap::verify() {
     });
   };
   saved_.for_each_span([&](const SavedSpan& span) {
-    const Layout* layout = marker_.layout(space_.kinds[span.first]);
+    const Layout* layout = markers_.layout(space_.kinds[span.first]);
     const Reference first = first_granule(span.first);
     const Reference end = first + span.pages * kGranulesPerPage;
     for (Reference at = space_.live.next_set(first, end); at < end;
@@ -72,7 +72,7 @@ bool CollectedHeap::verify() {
   const uint32_t sources = source_count();
   for (uint32_t id = 0; id < sources; ++id) {
     Pages pages = 0;
-    const Layout* layout = marker_.layout(sources_[id].kind());
+    const Layout* layout = markers_.layout(sources_[id].kind());
     sources_[id].for_each_span([&](const Span& span) {
       if (span.bucket != kPermanent) TRI_CHECK_EQ(span.swept, collection_);
       verify_span(space_, sources_[id], span);

@@ -35,12 +35,12 @@ _GROUP_PERCENT = 90
 _NOT_COPIED = {"__dict__", "__weakref__", "__annotations__", "__slots__", "__record_bases__"}
 
 
-def _processors(given: int | None) -> int:
-    """Return how many processors a heap gets; 0 is as many as CPUs."""
-    text = os.environ.get("TRIMALLOC_PROCS", "")
+def _number(name: str, given: int | None, zero: str) -> int:
+    """Return what was given, or what the variable of that name says; 0 is what ``zero`` tells."""
+    text = os.environ.get(f"TRIMALLOC_{name.upper()}", "")
     number = given if given is not None else int(text) if text.isdecimal() else 0
     if not 0 <= number <= 1024:
-        raise ValueError(f"procs is a number from 0 (as many as CPUs) to 1024, not {number}")
+        raise ValueError(f"{name} is a number from 0 ({zero}) to 1024, not {number}")
     return number
 
 
@@ -87,9 +87,10 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
     ``"50%"`` of the memory that the control group or the machine has, or ``"cgroup"``, 90 % of it;
     beyond it allocation raises MemoryError, and also where keeping below it would take more than
     half of the time. ``procs``: caches for threads, as many as CPUs by default
-    (``TRIMALLOC_PROCS``). ``checked``: freed records are overwritten, and collect() and the end of
-    a region look for references to them. ``sample_bytes``: one record for so many
-    bytes is sampled (see :meth:`samples`); 0: none.
+    (``TRIMALLOC_PROCS``). ``markers``: threads that mark, up to a quarter of the CPUs by default,
+    where there is work for them (``TRIMALLOC_MARKERS``). ``checked``: freed records are over-
+    written, and collect() and the end of a region look for references to them. ``sample_bytes``:
+    one record for so many bytes is sampled (see :meth:`samples`); 0: none.
     """
 
     _pace: tuple[int, int]
@@ -104,6 +105,7 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
         gc_percent: int | None = 100,
         limit: int | str | None = None,
         procs: int | None = None,
+        markers: int | None = None,
         checked: bool = False,
         sample_bytes: int | str = DEFAULT_SAMPLE_BYTES,
         _file: Mapping[str, Any] = MappingProxyType({}),
@@ -115,7 +117,8 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
         log = SampleLog()
         self: Heap = super().__new__(
             cls,
-            procs=_processors(procs),
+            procs=_number("procs", procs, "as many as CPUs"),
+            markers=_number("markers", markers, "as the work deserves"),
             gc_percent=percent,
             limit=bytes_limit,
             checked=checked,

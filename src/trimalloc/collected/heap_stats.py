@@ -39,3 +39,5 @@ class HeapStats:
     p99_stop_ns: int
     limit_bytes: int
     processors: int
+    markers: int
+    """Threads that marked in the last one, at most."""

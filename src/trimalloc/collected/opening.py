@@ -28,6 +28,7 @@ def open_heap(
     gc_percent: int | None = 100,
     limit: int | str | None = None,
     procs: int | None = None,
+    markers: int | None = None,
 ) -> Heap:
     """Open a file that ``Heap.save`` has written, by mapping it.
 
@@ -41,7 +42,12 @@ def open_heap(
     """
     if mode not in ("r", "c"):
         raise ValueError(f"mode is 'r' or 'c', not {mode!r}")
-    options: dict[str, Any] = {"gc_percent": gc_percent, "limit": limit, "procs": procs}
+    options: dict[str, Any] = {
+        "gc_percent": gc_percent,
+        "limit": limit,
+        "procs": procs,
+        "markers": markers,
+    }
     name = os.fspath(path)
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -251,6 +251,15 @@ CASE(KeepsWhatTheModelReachesWithACycleAtEveryRun) {
   model.collect();
 }
 
+CASE(KeepsExactlyWhatTheModelReachesWithSeveralMarkers) {
+  HeapOptions options = small_heap();
+  options.markers = 4;
+  Model model(seed_of_this_run(), options);
+  for (int i = 0; i < 10000; ++i) model.step();
+  model.collect();
+  CHECK_EQ(model.f.heap->counters().markers, 4u);
+}
+
 CASE(KeepsWhatTheModelReachesBesideACollectorThread) {
   HeapOptions options = small_heap();
   options.concurrent = true;

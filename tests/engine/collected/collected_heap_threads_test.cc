@@ -10,9 +10,19 @@
 namespace tri::testing {
 namespace {
 
-HeapOptions shared_heap() {
+// One marker, whatever the machine, or several with threads that help.
+constexpr uint32_t kMarkers[] = {1, 4};
+// ThreadSanitizer lets no child of a process with threads start any.
+#ifdef __SANITIZE_THREAD__
+constexpr uint32_t kMarkersOfChildren[] = {1};
+#else
+constexpr uint32_t kMarkersOfChildren[] = {1, 4};
+#endif
+
+HeapOptions shared_heap(uint32_t markers = 1) {
   HeapOptions options = small_heap();
   options.processors = 3;
+  options.markers = markers;
   options.concurrent = true;
   return options;
 }
@@ -68,57 +78,61 @@ void reshape(SmallCollected& f, uint64_t seed, int rounds) {
 }
 
 CASE(NothingReachableIsLostWhileThreadsMoveItAbout) {
-  SmallCollected f(shared_heap());
-  const uint64_t seed = seed_of_this_run();
-  std::atomic<bool> done{false};
-  std::thread collector([&] {
-    while (!done.load()) f.heap->collect();
-  });
-  std::vector<std::thread> threads;
-  for (uint64_t i = 0; i < 4; ++i) threads.emplace_back([&, i] { reshape(f, seed + i, 2000); });
-  for (std::thread& thread : threads) thread.join();
-  done = true;
-  collector.join();
-  f.heap->collect();
-  f.heap->verify();
-  CHECK_EQ(f.live_records(), 0u);
+  for (const uint32_t markers : kMarkers) {
+    SmallCollected f(shared_heap(markers));
+    const uint64_t seed = seed_of_this_run();
+    std::atomic<bool> done{false};
+    std::thread collector([&] {
+      while (!done.load()) f.heap->collect();
+    });
+    std::vector<std::thread> threads;
+    for (uint64_t i = 0; i < 4; ++i) threads.emplace_back([&, i] { reshape(f, seed + i, 1000); });
+    for (std::thread& thread : threads) thread.join();
+    done = true;
+    collector.join();
+    f.heap->collect();
+    f.heap->verify();
+    CHECK_EQ(f.live_records(), 0u);
+  }
 }
 
 CASE(RunsGrowAndMoveWhileOthersMark) {
-  constexpr int64_t kRuns = 2 * collected::kFirstRootRuns + 100;
-  SmallCollected f(shared_heap());
-  std::atomic<bool> done{false};
-  std::thread collector([&] {
-    while (!done.load()) f.heap->collect();
-  });
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 3; ++i) {
-    threads.emplace_back([&] {
-      for (int round = 0; round < 5; ++round) {
-        Access access(*f.heap);
-        const uint32_t step = f.heap->source(f.node->source).slot_granules();
-        collected::RootArray* array = f.heap->add_root_runs(access, step);
-        for (int64_t k = 0; k < kRuns; ++k) {
-          array = f.heap->with_room_for_run(access, array);
-          CHECK(array != nullptr);
-          f.heap->append_root_run(access, array, f.make(access, k), 1);
-          f.make(access, -1);
-          f.heap->poll(access);
-        }
-        array->for_each(0, kRuns, [&](Reference record, size_t position) {
-          CHECK(f.heap->is_live(record));
-          CHECK_EQ(f.at(record).value, static_cast<int64_t>(position));
-        });
-        f.heap->remove_root_array(access, array);
-      }
+  for (const uint32_t markers : kMarkers) {
+    constexpr int64_t kRuns = 2 * collected::kFirstRootRuns + 100;
+    SmallCollected f(shared_heap(markers));
+    std::atomic<bool> done{false};
+    std::thread collector([&] {
+      while (!done.load()) f.heap->collect();
     });
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i) {
+      threads.emplace_back([&] {
+        for (int round = 0; round < 5; ++round) {
+          Access access(*f.heap);
+          const uint32_t step = f.heap->source(f.node->source).slot_granules();
+          collected::RootArray* array = f.heap->add_root_runs(access, step);
+          for (int64_t k = 0; k < kRuns; ++k) {
+            array = f.heap->with_room_for_run(access, array);
+            CHECK(array != nullptr);
+            f.heap->append_root_run(access, array, f.make(access, k), 1);
+            f.make(access, -1);
+            f.heap->poll(access);
+          }
+          array->for_each(0, kRuns, [&](Reference record, size_t position) {
+            CHECK(f.heap->is_live(record));
+            CHECK_EQ(f.at(record).value, static_cast<int64_t>(position));
+          });
+          f.heap->remove_root_array(access, array);
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    done = true;
+    collector.join();
+    f.heap->collect();
+    f.heap->verify();
+    CHECK_EQ(f.live_records(), 0u);
   }
-  for (std::thread& thread : threads) thread.join();
-  done = true;
-  collector.join();
-  f.heap->collect();
-  f.heap->verify();
-  CHECK_EQ(f.live_records(), 0u);
 }
 
 CASE(ManyThreadsShareFewProcessors) {
@@ -175,38 +189,40 @@ CASE(StopsEndWhileSomeAreInsideAndOthersComeAndGo) {
 }
 
 CASE(RecordsAreFreedByHandWhileOthersMark) {
-  HeapOptions options = shared_heap();
-  options.checked = false;
-  SmallCollected f(options);
-  std::atomic<bool> done{false};
-  std::thread collector([&] {
-    while (!done.load()) f.heap->collect();
-  });
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 3; ++i) {
-    threads.emplace_back([&] {
-      for (int round = 0; round < 300; ++round) {
-        Access access(*f.heap);
-        const RootId root = f.heap->add_root(access, f.make(access, 1));
-        const Reference top = *f.heap->roots().slot(root);
-        std::vector<Reference> made;
-        for (int j = 0; j < 100; ++j) {
-          made.push_back(f.make(access, j));
-          f.heap->store(access, &f.at(made.back()).left, f.at(top).left);
-          f.heap->store(access, &f.at(top).left, made.back());
-        }
-        f.heap->store(access, &f.at(top).left, kNone);
-        for (const Reference record : made) CHECK(f.heap->free_record(access, record));
-        f.heap->remove_root(access, root);
-      }
+  for (const uint32_t markers : kMarkers) {
+    HeapOptions options = shared_heap(markers);
+    options.checked = false;
+    SmallCollected f(options);
+    std::atomic<bool> done{false};
+    std::thread collector([&] {
+      while (!done.load()) f.heap->collect();
     });
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i) {
+      threads.emplace_back([&] {
+        for (int round = 0; round < 300; ++round) {
+          Access access(*f.heap);
+          const RootId root = f.heap->add_root(access, f.make(access, 1));
+          const Reference top = *f.heap->roots().slot(root);
+          std::vector<Reference> made;
+          for (int j = 0; j < 100; ++j) {
+            made.push_back(f.make(access, j));
+            f.heap->store(access, &f.at(made.back()).left, f.at(top).left);
+            f.heap->store(access, &f.at(top).left, made.back());
+          }
+          f.heap->store(access, &f.at(top).left, kNone);
+          for (const Reference record : made) CHECK(f.heap->free_record(access, record));
+          f.heap->remove_root(access, root);
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    done = true;
+    collector.join();
+    f.heap->collect();
+    f.heap->verify();
+    CHECK_EQ(f.live_records(), 0u);
   }
-  for (std::thread& thread : threads) thread.join();
-  done = true;
-  collector.join();
-  f.heap->collect();
-  f.heap->verify();
-  CHECK_EQ(f.live_records(), 0u);
 }
 
 // What samples and spans there are, as a program would count them.
@@ -256,83 +272,87 @@ CASE(SamplesAreTakenWhileOthersCollectAndTheDistanceChanges) {
 }
 
 CASE(AForkInTheMiddleOfACycleLeavesBothHeapsWhole) {
-  SmallCollected f(shared_heap());
-  std::atomic<bool> done{false};
-  RootId root;
-  {
-    Access access(*f.heap);
-    root = f.heap->add_root(access, f.make(access, 42));
-    Reference at = *f.heap->roots().slot(root);
-    for (int i = 0; i < 100000; ++i) {
-      const Reference next = f.make(access, i);
-      f.heap->store(access, &f.at(at).left, next);
-      at = next;
-    }
-  }
-  std::thread collector([&] {
-    while (!done.load()) f.heap->collect();
-  });
-  for (int i = 0; i < 20; ++i) {
-    const pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-      f.heap->verify();
-      f.heap->collect();
-      f.heap->verify();
+  for (const uint32_t markers : kMarkersOfChildren) {
+    SmallCollected f(shared_heap(markers));
+    std::atomic<bool> done{false};
+    RootId root;
+    {
       Access access(*f.heap);
-      CHECK_EQ(f.at(*f.heap->roots().slot(root)).value, 42);
-      for (int j = 0; j < 100000; ++j) f.make(access, j);
-      _exit(0);
+      root = f.heap->add_root(access, f.make(access, 42));
+      Reference at = *f.heap->roots().slot(root);
+      for (int i = 0; i < 100000; ++i) {
+        const Reference next = f.make(access, i);
+        f.heap->store(access, &f.at(at).left, next);
+        at = next;
+      }
     }
-    int status = 0;
-    CHECK_EQ(waitpid(child, &status, 0), child);
-    CHECK_EQ(status, 0);
+    std::thread collector([&] {
+      while (!done.load()) f.heap->collect();
+    });
+    for (int i = 0; i < 10; ++i) {
+      const pid_t child = fork();
+      CHECK(child >= 0);
+      if (child == 0) {
+        f.heap->verify();
+        f.heap->collect();
+        f.heap->verify();
+        Access access(*f.heap);
+        CHECK_EQ(f.at(*f.heap->roots().slot(root)).value, 42);
+        for (int j = 0; j < 100000; ++j) f.make(access, j);
+        _exit(0);
+      }
+      int status = 0;
+      CHECK_EQ(waitpid(child, &status, 0), child);
+      CHECK_EQ(status, 0);
+    }
+    done = true;
+    collector.join();
+    f.heap->verify();
+    CHECK_EQ(f.live_records(), 100001u);
   }
-  done = true;
-  collector.join();
-  f.heap->verify();
-  CHECK_EQ(f.live_records(), 100001u);
 }
 
-// A thread that assists holds the marker's lock and no processor, so a fork does not wait for it.
+// A thread that assists holds a marker's lock and no processor, so a fork does not wait for it.
 CASE(AForkWhileThreadsAssistLeavesAChildThatCanCollect) {
-  HeapOptions options = shared_heap();
-  options.gc_percent = 10;
-  SmallCollected f(options);
-  std::atomic<bool> done{false};
-  {
-    Access access(*f.heap);
-    const RootId root = f.heap->add_root(access, f.make(access));
-    Reference at = *f.heap->roots().slot(root);
-    for (int i = 0; i < 50000; ++i) {
-      const Reference next = f.make(access, i);
-      f.heap->store(access, &f.at(at).left, next);
-      at = next;
-    }
-  }
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] {
-      while (!done.load()) {
-        Access access(*f.heap);
-        for (int j = 0; j < 1000; ++j) f.make(access);
+  for (const uint32_t markers : kMarkersOfChildren) {
+    HeapOptions options = shared_heap(markers);
+    options.gc_percent = 10;
+    SmallCollected f(options);
+    std::atomic<bool> done{false};
+    {
+      Access access(*f.heap);
+      const RootId root = f.heap->add_root(access, f.make(access));
+      Reference at = *f.heap->roots().slot(root);
+      for (int i = 0; i < 50000; ++i) {
+        const Reference next = f.make(access, i);
+        f.heap->store(access, &f.at(at).left, next);
+        at = next;
       }
-    });
-  }
-  for (int i = 0; i < 200; ++i) {
-    const pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-      alarm(20);  // instead of waiting for ever
-      f.heap->collect();
-      _exit(0);
     }
-    int status = 0;
-    CHECK_EQ(waitpid(child, &status, 0), child);
-    CHECK_EQ(status, 0);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        while (!done.load()) {
+          Access access(*f.heap);
+          for (int j = 0; j < 1000; ++j) f.make(access);
+        }
+      });
+    }
+    for (int i = 0; i < 100; ++i) {
+      const pid_t child = fork();
+      CHECK(child >= 0);
+      if (child == 0) {
+        alarm(20);  // instead of waiting for ever
+        f.heap->collect();
+        _exit(0);
+      }
+      int status = 0;
+      CHECK_EQ(waitpid(child, &status, 0), child);
+      CHECK_EQ(status, 0);
+    }
+    done = true;
+    for (std::thread& thread : threads) thread.join();
   }
-  done = true;
-  for (std::thread& thread : threads) thread.join();
 }
 
 // Else every call and every poll would take its slow half until the next collection.

@@ -12,12 +12,12 @@ LINE = re.compile(
     r"(?P<first>\d+\.\d{3})\+(?P<mark>\d+\.\d{3})\+(?P<second>\d+\.\d{3})\+(?P<sweep>\d+\.\d{3})"
     r" ms clock, (?P<cpu>\d+\.\d{3}) ms cpu, "
     r"(?P<before>[\d.]+ \w+)->(?P<marked>[\d.]+ \w+)->(?P<after>[\d.]+ \w+), "
-    r"(?P<goal>[\d.]+ \w+|no) goal, (?P<procs>\d+) P(?P<forced> \(forced\))?"
+    r"(?P<goal>[\d.]+ \w+|no) goal, (?P<procs>\d+) P, 2 markers(?P<forced> \(forced\))?"
 )
 
 PROGRAM = """
 import trimalloc
-heap = trimalloc.Heap(procs=2, gc_percent=None)
+heap = trimalloc.Heap(procs=2, markers=2, gc_percent=None)
 @heap.record
 class Number:
     value: trimalloc.int64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -110,17 +111,21 @@ def private_dirty() -> int:
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_Dirty:"))
 
 
-def test_procs_come_from_the_environment() -> None:
-    code = "import trimalloc; print(trimalloc.Heap().stats().processors)"
-    environment = {**os.environ, "TRIMALLOC_PROCS": "3"}
-    import subprocess
-
+@pytest.mark.parametrize(("option", "counter"), [("procs", "processors"), ("markers", "markers")])
+def test_threads_come_from_the_environment(option: str, counter: str) -> None:
+    code = f"""
+import trimalloc
+heap = trimalloc.Heap()
+heap.collect()
+print(heap.stats().{counter})
+"""
+    environment = {**os.environ, f"TRIMALLOC_{option.upper()}": "4"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "3\n"
-    with pytest.raises(ValueError, match="procs"):
-        trimalloc.Heap(procs=-1)
+    assert done.stdout == "4\n"
+    with pytest.raises(ValueError, match=option):
+        trimalloc.Heap(**{option: -1})
 
 
 def test_it_works_under_preload() -> None:

@@ -146,9 +146,10 @@ GraphModel.TestCase.settings = settings(max_examples=40, stateful_step_count=40,
 TestGraphModel = GraphModel.TestCase
 
 
+@pytest.mark.parametrize("markers", [1, 4])
 @pytest.mark.parametrize("procs", [1, 2])
-def test_threads_change_graphs_while_others_are_collected(procs: int) -> None:
-    g = graph_classes(gc_percent=20, procs=procs)
+def test_threads_change_graphs_while_others_are_collected(procs: int, markers: int) -> None:
+    g = graph_classes(gc_percent=20, procs=procs, markers=markers)
     failures: list[object] = []
 
     def work(seed: int) -> None:
