@@ -3,8 +3,9 @@
     python -m bench.buffers.arrays [ROUNDS]
 
 us for `sqrt(a * 2 + b) - c`, whose three temporaries have the size of a row, and for
-`np.zeros(1 GiB)` (`zeros`; its resident KiB beside it), in processes of their own that take turns
-(medians):
+`np.zeros(1 GiB)`, made and dropped (`zeros`; before it, what one adds to the resident memory), in
+processes of their own that take turns (medians); at the end the geometric mean of the temporaries'
+times over those on glibc:
 
     use            a plain process on glibc, after trimalloc.numpy.use()
     glibc          the same without it
@@ -44,13 +45,15 @@ def measure() -> dict[str, float]:
         found[f"{size >> 10} KiB"] = statistics.median(times) * 1e6
         del a, b, c
     before = status_kib("VmRSS")
+    array = numpy.zeros(1 << 27)
+    # Less than nothing: what the temporaries left has gone meanwhile.
+    found["zeros KiB"] = max(0, status_kib("VmRSS") - before)
+    del array
     times = []
-    for _ in range(5):
+    for _ in range(20):
         start = time.perf_counter()
-        array = numpy.zeros(1 << 27)
+        numpy.zeros(1 << 27)
         times.append(time.perf_counter() - start)
-        found["zeros KiB"] = max(found.get("zeros KiB", 0), status_kib("VmRSS") - before)
-        del array
     found["zeros"] = statistics.median(times) * 1e6
     return found
 
@@ -60,6 +63,14 @@ def child(name: str) -> None:
     if name == "use":
         require("trimalloc.numpy").use()
     print(json.dumps(measure()), flush=True)
+
+
+def against_glibc(runs: list[dict[str, float]], glibc: list[dict[str, float]]) -> float:
+    """Over all sizes of temporaries; of a size the median of the ratios within rounds."""
+    return statistics.geometric_mean(
+        statistics.median(one[row] / other[row] for one, other in zip(runs, glibc, strict=True))
+        for row in (f"{size >> 10} KiB" for size in SIZES)
+    )
 
 
 def main(argv: list[str]) -> None:
@@ -91,6 +102,8 @@ def main(argv: list[str]) -> None:
     for row in found["use"][0]:
         cells = (statistics.median(one[row] for one in runs) for runs in found.values())
         print(f"| {row} | " + " | ".join(f"{cell:.3g}" for cell in cells) + " |")
+    means = (f"{against_glibc(runs, found['glibc']):.3f}" for runs in found.values())
+    print("| mean / glibc | " + " | ".join(means) + " |")
     return None
 
 

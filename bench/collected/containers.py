@@ -28,6 +28,7 @@ import sys
 import time
 from collections import OrderedDict
 
+from bench.child import SkippedError
 from bench.python.harness import require, status_kib
 
 TYPE_CHECKING = False
@@ -350,26 +351,29 @@ def plain(kind: type[Subject], keys: Any) -> Any:
 
 
 def run(structure: str, name: str, count: int) -> dict[str, float]:
-    """The same in a process of its own."""
+    """The same in a process of its own; SkippedError with the reason where a module is missing."""
     command = [sys.executable, "-m", "bench.collected.containers", str(count), structure, name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"containers: {structure}, {name} failed: {done.stderr.strip()}")
-    found: dict[str, float] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    if "skipped" in found:
+        raise SkippedError(f"{structure}, {name}: {found['skipped']}")
     return found
 
 
 def compare(structure: str, count: int) -> None:
     """Prints a row for each subject: medians of runs that take turns."""
-    subjects = STRUCTURES[structure]
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in subjects}
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in STRUCTURES[structure]}
     for _ in range(RUNS):
-        for name in subjects:
-            runs[name].append(run(structure, name, count))
-    for name in subjects:
-        cells = (
-            f"{statistics.median(one[figure] for one in runs[name]):.3g}" for figure in FIGURES
-        )
+        for name in list(runs):
+            try:
+                runs[name].append(run(structure, name, count))
+            except SkippedError as skipped:
+                print(f"containers: {skipped}", file=sys.stderr)
+                del runs[name]
+    for name, found in runs.items():
+        cells = (f"{statistics.median(one[figure] for one in found):.3g}" for figure in FIGURES)
         print(f"| {structure}: {name} | " + " | ".join(cells) + " |", flush=True)
 
 
