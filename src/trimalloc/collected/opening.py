@@ -35,10 +35,10 @@ def open_heap(
     ``mode``: ``"r"`` is read only and shared, all processes hold one copy; ``"c"`` is private, a
     page is copied when it is first written, and the file stays as it is. ``classes``: the program's
     classes, with their methods, for those of the file of the same name; the others are made without
-    methods. How wide references are, the file says. ``verify``: read and sum everything; otherwise that is done for the tables only, and
-    for the roots at the first look-up: damaged records then read as other values, or as None, but
-    never crash, containers excepted. Raises ``HeapFileError`` for a file that is no whole saved
-    heap or has other fields than ``classes``.
+    methods. How wide references are, the file says. ``verify``: read and sum everything; otherwise
+    that is done for the tables only, and for the roots at the first look-up: damaged records then
+    read as other values, or as None, but never crash, containers excepted. Raises ``HeapFileError``
+    for a file that is no whole saved heap or has other fields than ``classes``.
     """
     if mode not in ("r", "c"):
         raise ValueError(f"mode is 'r' or 'c', not {mode!r}")
