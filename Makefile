@@ -48,7 +48,8 @@ bench: $(VENV)/installed engine
 	$(BIN)/python -m bench run --suite python
 
 engine: build/engine/build.ninja
-	@cmake --build build/engine --target trimalloc_preload trimalloc_preload_cpu trimalloc_heap
+	@cmake --build build/engine --target trimalloc_preload trimalloc_preload_cpu \
+	  trimalloc_heap trimalloc_heap64
 
 build/engine/build.ninja: $(VENV)/tools CMakeLists.txt
 	@cmake -S . -B build/engine -G Ninja >build-engine.log 2>&1 || (cat build-engine.log; false)

@@ -1,5 +1,7 @@
 """What a record costs in Python: a `trimalloc.Heap` beside objects, dicts and a NumPy array.
 
+Of heaps there are two: with references of 32 bits, and with those of 64.
+
     python -m bench.collected.records [COUNT]
 
 Records {int64, two references}, each linked to two others, in a process of its own for each kind:
@@ -26,6 +28,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 
 from bench.python.harness import require, status_kib
 
@@ -197,16 +200,16 @@ def array(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
     return records, figures
 
 
-def heap_of_nodes() -> tuple[Any, Any]:
+def heap_of_nodes(references: int) -> tuple[Any, Any]:
     """A heap, and its class of records."""
-    home = trimalloc.Heap()
+    home = trimalloc.Heap(references=references)
     namespace = {"__annotations__": {"id": trimalloc.int64, "a": "Node | None", "b": "Node | None"}}
     return home, home.record(type("Node", (), namespace))
 
 
-def heap(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
+def heap(count: int, references: int = 32) -> tuple[Any, Callable[[], dict[str, float]]]:
     """Records of a heap, in a batch."""
-    home, node = heap_of_nodes()
+    home, node = heap_of_nodes(references)
     records = node.batch(count)
     records.id = np.arange(count)
     records.a, records.b = records[np.arange(count) - 1], records[-np.arange(count)]
@@ -214,7 +217,7 @@ def heap(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
 
     def figures() -> dict[str, float]:
         numbers = np.arange(count)
-        other_home, other_node = heap_of_nodes()
+        other_home, other_node = heap_of_nodes(references)
 
         def put() -> None:
             records.id = numbers
@@ -228,7 +231,13 @@ def heap(count: int) -> tuple[Any, Callable[[], dict[str, float]]]:
     return (home, records), figures
 
 
-KINDS = {"__slots__": slots, "dict": dicts, "NumPy array": array, "trimalloc.Heap": heap}
+KINDS = {
+    "__slots__": slots,
+    "dict": dicts,
+    "NumPy array": array,
+    "trimalloc.Heap": heap,
+    "references=64": partial(heap, references=64),
+}
 
 
 def measure(kind: str, count: int) -> dict[str, float]:

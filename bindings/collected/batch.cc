@@ -126,7 +126,7 @@ int batch_buffer(PyObject* self, Py_buffer* view, int flags) {
     view->obj = nullptr;
     return -1;
   }
-  static char format[] = "I";
+  static char format[] = {tri::collected::kWideReferences ? 'Q' : 'I', 0};
   static Py_ssize_t stride = sizeof(Reference);
   view->obj = owner;
   view->buf = batch_of(owner)->array->slots;
@@ -197,7 +197,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_getset, kProperties},
     {0, nullptr},
 };
-PyType_Spec kSpec = {"trimalloc._collected.Batch", sizeof(BatchObject), 0,
+PyType_Spec kSpec = {TRIMALLOC_COLLECTED ".Batch", sizeof(BatchObject), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
                          Py_TPFLAGS_DISALLOW_INSTANTIATION,
                      kSlots};

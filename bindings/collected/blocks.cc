@@ -193,7 +193,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_getset, kProperties},
     {0, nullptr},
 };
-PyType_Spec kSpec = {"trimalloc._collected.Block", sizeof(BlockObject), 0,
+PyType_Spec kSpec = {TRIMALLOC_COLLECTED ".Block", sizeof(BlockObject), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
                      kSlots};
 

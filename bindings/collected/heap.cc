@@ -436,7 +436,20 @@ PyObject* heap_collect_always(PyObject* self, PyObject* always) {
   Py_RETURN_NONE;
 }
 
+// _leave_out(bytes): what is made from now on lies beyond so many more addresses. For tests.
+PyObject* heap_leave_out(PyObject* self, PyObject* bytes) {
+  const size_t wanted = PyLong_AsSize_t(bytes);
+  if (PyErr_Occurred() != nullptr || !check_open(heap_of(self))) return nullptr;
+  CollectedHeap& heap = *heap_of(self)->state->heap;
+  if (heap.space().page_heap.allocate(static_cast<tri::Pages>(wanted >> tri::kPageShift)) ==
+      nullptr) {
+    return no_memory(*heap_of(self)->state);
+  }
+  Py_RETURN_NONE;
+}
+
 PyMethodDef kMethods[] = {
+    {"_leave_out", heap_leave_out, METH_O, nullptr},
     {"_declare", heap_declare, METH_VARARGS, nullptr},
     {"_save", heap_save, METH_VARARGS, nullptr},
     {"_saved_declarations", heap_saved_declarations, METH_NOARGS, nullptr},
@@ -486,7 +499,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_members, kMembers},
     {0, nullptr},
 };
-PyType_Spec kSpec = {"trimalloc._collected.Heap", sizeof(HeapObject), 0,
+PyType_Spec kSpec = {TRIMALLOC_COLLECTED ".Heap", sizeof(HeapObject), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE, kSlots};
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The module definition of trimalloc._collected. State is per interpreter.
+// The module definition of trimalloc._collected, and of trimalloc._collected_wide. State is per
+// interpreter.
 #include "bindings/collected/state.h"
 
 namespace trimalloc::bindings {
@@ -12,7 +13,7 @@ int execute(PyObject* module) {
       add_block_type(module, state) != 0 || add_weak_type(module, state) != 0 ||
       add_file_fault(module, state) != 0 || add_container_types(module, state) != 0 ||
       add_heap_type(module, state) != 0 || add_walks(module) != 0 || add_inspection(module) != 0 ||
-      add_regions(module) != 0 || add_sharing(module) != 0) {
+      add_regions(module) != 0 || add_sharing(module) != 0 || add_saving(module) != 0) {
     return -1;
   }
   return 0;
@@ -59,7 +60,7 @@ PyModuleDef_Slot kSlots[] = {
 
 PyModuleDef kModule = {
     PyModuleDef_HEAD_INIT,
-    "_collected",
+    TRIMALLOC_COLLECTED,
     "The collected heap of trimalloc: records, handles, batches.",
     sizeof(ModuleState),
     nullptr,
@@ -77,4 +78,9 @@ ModuleState* state_of_module(PyObject* module) {
 
 }  // namespace trimalloc::bindings
 
-PyMODINIT_FUNC PyInit__collected() { return PyModuleDef_Init(&trimalloc::bindings::kModule); }
+#ifdef TRIMALLOC_WIDE_REFERENCES
+#define TRIMALLOC_INIT PyInit__collected_wide
+#else
+#define TRIMALLOC_INIT PyInit__collected
+#endif
+PyMODINIT_FUNC TRIMALLOC_INIT() { return PyModuleDef_Init(&trimalloc::bindings::kModule); }

@@ -33,9 +33,10 @@ using tri::platform::Guard;
 
 // --- spans ----------------------------------------------------------------------------------
 
-// The domains of heaps are numbered from here on; "tr" in its upper half.
-constexpr unsigned kFirstDomain = 0x74720000;
-constexpr unsigned kDomains = 0x10000;
+// The domains of heaps are numbered from here on; "tr" in its upper half. Those of the two modules
+// differ.
+constexpr unsigned kDomains = 0x8000;
+constexpr unsigned kFirstDomain = 0x74720000 + (tri::collected::kWideReferences ? kDomains : 0);
 std::atomic<unsigned> g_heaps{0};
 
 struct SpanNote {

@@ -31,6 +31,17 @@ PyObject* wrap(HeapState& heap, Reference reference, RootId root) {
 }
 
 PyObject* no_memory(const HeapState& heap) {
+  if (heap.heap->is_full()) {
+    const size_t bytes = heap.heap->space().arena.bytes();
+    const bool helps = !tri::collected::kWideReferences && bytes == tri::collected::kMaxHeapBytes;
+    PyErr_Format(PyExc_MemoryError,
+                 helps
+                     ? "more records than 32-bit references reach, %zu MiB of them: make the heap "
+                       "with references=64"
+                     : "all %zu MiB that the heap has addresses for are in use",
+                 bytes >> 20);
+    return nullptr;
+  }
   const size_t limit = heap.heap->space().page_heap.hard_limit();
   if (limit == 0) return PyErr_NoMemory();
   PyErr_Format(PyExc_MemoryError,
@@ -375,7 +386,7 @@ PyType_Slot kMetaSlots[] = {
     {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
     {0, nullptr},
 };
-PyType_Spec kMetaSpec = {"trimalloc._collected.RecordMeta", sizeof(RecordClass), 0,
+PyType_Spec kMetaSpec = {TRIMALLOC_COLLECTED ".RecordMeta", sizeof(RecordClass), 0,
                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
                              Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_TYPE_SUBCLASS,
                          kMetaSlots};
@@ -389,8 +400,21 @@ PyType_Slot kDraftSlots[] = {
     {Py_tp_new, reinterpret_cast<void*>(draft_new)},
     {0, nullptr},
 };
-PyType_Spec kDraftSpec = {"trimalloc._collected.Draft", 0, 0,
+PyType_Spec kDraftSpec = {TRIMALLOC_COLLECTED ".Draft", 0, 0,
                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, kDraftSlots};
+
+// What all handles are to the program, whatever the width of their references.
+PyType_Slot kFaceSlots[] = {
+    {Py_tp_doc, const_cast<char*>("A record of a collected heap, as Python holds it: a root.")},
+    {0, nullptr},
+};
+PyType_Spec kFaceSpec = {TRIMALLOC_COLLECTED ".Record", 0, 0,
+                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE
+#if PY_VERSION_HEX >= 0x030A0000
+                             | Py_TPFLAGS_DISALLOW_INSTANTIATION
+#endif
+                         ,
+                         kFaceSlots};
 
 PyMethodDef kRecordMethods[] = {
     {"__copy__", record_copy, METH_NOARGS, "A second record with the same contents."},
@@ -401,10 +425,9 @@ PyType_Slot kRecordSlots[] = {
     {Py_tp_hash, reinterpret_cast<void*>(record_hash)},
     {Py_tp_richcompare, reinterpret_cast<void*>(record_compare)},
     {Py_tp_repr, reinterpret_cast<void*>(record_repr)},
-    {Py_tp_doc, const_cast<char*>("A record of a collected heap, as Python holds it: a root.")},
     {0, nullptr},
 };
-PyType_Spec kRecordSpec = {"trimalloc._collected.Record", sizeof(Handle), 0,
+PyType_Spec kRecordSpec = {TRIMALLOC_COLLECTED ".Handle", sizeof(Handle), 0,
                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE
 #if PY_VERSION_HEX >= 0x030A0000
                                | Py_TPFLAGS_DISALLOW_INSTANTIATION
@@ -436,7 +459,14 @@ int add_record_types(PyObject* module, ModuleState& state) {
   if (bases == nullptr) return -1;
   state.record_meta = reinterpret_cast<PyTypeObject*>(PyType_FromSpecWithBases(&kMetaSpec, bases));
   Py_DECREF(bases);
-  state.record_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&kRecordSpec));
+  PyObject* const face =
+      shared_by_widths(module, "Record", [] { return PyType_FromSpec(&kFaceSpec); });
+  bases = face == nullptr ? nullptr : PyTuple_Pack(1, face);
+  Py_XDECREF(face);
+  if (bases == nullptr) return -1;
+  state.record_type =
+      reinterpret_cast<PyTypeObject*>(PyType_FromSpecWithBases(&kRecordSpec, bases));
+  Py_DECREF(bases);
   state.draft_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&kDraftSpec));
   if (state.record_meta == nullptr || state.record_type == nullptr || state.draft_type == nullptr) {
     return -1;
@@ -445,7 +475,7 @@ int add_record_types(PyObject* module, ModuleState& state) {
       0) {
     return -1;
   }
-  return PyModule_AddObjectRef(module, "Record", reinterpret_cast<PyObject*>(state.record_type));
+  return PyModule_AddObjectRef(module, "Handle", reinterpret_cast<PyObject*>(state.record_type));
 }
 
 }  // namespace trimalloc::bindings

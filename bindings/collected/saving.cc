@@ -24,7 +24,25 @@ bool root_range(HeapState& heap, ModuleState& state, PyObject* object, RootRange
   return true;
 }
 
+// _reference_bits(file) -> int: of the heap that is saved there, whatever its width.
+PyObject* reference_bits(PyObject* module, PyObject* descriptor) {
+  const int file = PyObject_AsFileDescriptor(descriptor);
+  if (file < 0) return nullptr;
+  FileHeader header;
+  const FileResult result = tri::collected::read_header(file, &header);
+  if (result.ok()) return PyLong_FromUnsignedLong(header.reference_bits());
+  raise_file_fault(*state_of_module(module), result);
+  return nullptr;
+}
+
+PyMethodDef kFunctions[] = {
+    {"_reference_bits", reference_bits, METH_O, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
 }  // namespace
+
+int add_saving(PyObject* module) { return PyModule_AddFunctions(module, kFunctions); }
 
 bool raise_file_fault(const ModuleState& state, const FileResult& result) {
   if (result.fault == FileFault::kSystem) {
@@ -126,9 +144,10 @@ PyObject* saved_batch(HeapState& heap, ModuleState& state, PyObject* arguments) 
 }
 
 int add_file_fault(PyObject* module, ModuleState& state) {
-  state.file_fault = PyErr_NewException("trimalloc._collected.FileFaultError", nullptr, nullptr);
-  if (state.file_fault == nullptr) return -1;
-  return PyModule_AddObjectRef(module, "FileFaultError", state.file_fault);
+  state.file_fault = shared_by_widths(module, "FileFaultError", [] {
+    return PyErr_NewException(TRIMALLOC_COLLECTED ".FileFaultError", nullptr, nullptr);
+  });
+  return state.file_fault == nullptr ? -1 : 0;
 }
 
 }  // namespace trimalloc::bindings

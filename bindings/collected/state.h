@@ -1,5 +1,6 @@
-// What the parts of trimalloc._collected share: a heap as Python objects hold it, what a record
-// class knows of its records, and the handle.
+// What the parts of trimalloc._collected and of trimalloc._collected_wide, which are the same
+// sources with references of 32 and of 64 bits, share: a heap as Python objects hold it, what a
+// record class knows of its records, and the handle.
 //
 //   Heap object ──► HeapState ◄── RecordInfo of each record class, batches, blocks
 //   record class (metatype RecordMeta) ──► RecordInfo: fields, their names, the engine's type
@@ -21,6 +22,13 @@
 
 #include "engine/frontends/collected/collected_heap.h"
 
+// The name of the module.
+#ifdef TRIMALLOC_WIDE_REFERENCES
+#define TRIMALLOC_COLLECTED "trimalloc._collected_wide"
+#else
+#define TRIMALLOC_COLLECTED "trimalloc._collected"
+#endif
+
 namespace trimalloc::bindings {
 
 using tri::collected::Access;
@@ -34,7 +42,7 @@ using tri::collected::RootId;
 // The types of one interpreter.
 struct ModuleState {
   PyTypeObject* heap_type = nullptr;
-  PyTypeObject* record_type = nullptr;  // the base of all record classes
+  PyTypeObject* record_type = nullptr;  // the base of all record classes of this width
   PyTypeObject* record_meta = nullptr;  // their metatype
   PyTypeObject* draft_type = nullptr;   // the base of those that are not declared yet
   PyTypeObject* batch_type = nullptr;
@@ -43,6 +51,20 @@ struct ModuleState {
   PyObject* file_fault = nullptr;  // an exception
 };
 ModuleState* state_of_module(PyObject* module);
+// What both modules mean by a name: what `make()` returns in the one with references of 32 bits,
+// which then has it under that name. Null and an error when it cannot be had.
+template <typename Make>
+PyObject* shared_by_widths(PyObject* module, const char* name, Make make) {
+  if constexpr (!tri::collected::kWideReferences) {
+    PyObject* const made = make();
+    if (made != nullptr && PyModule_AddObjectRef(module, name, made) != 0) return nullptr;
+    return made;
+  }
+  PyObject* const other = PyImport_ImportModule("trimalloc._collected");
+  PyObject* const found = other == nullptr ? nullptr : PyObject_GetAttrString(other, name);
+  Py_XDECREF(other);
+  return found;
+}
 
 // How a field is stored. The numbers are part of saved files.
 enum class Code : uint8_t {
@@ -242,6 +264,7 @@ int add_walks(PyObject* module);
 int add_inspection(PyObject* module);
 int add_regions(PyObject* module);
 int add_sharing(PyObject* module);
+int add_saving(PyObject* module);
 // Whoever makes a record for the program says so: a region that the thread has open frees it.
 void note_made_slow(const HeapState& heap, Access& access, Reference record);
 inline bool has_regions(const HeapState& heap) {

@@ -67,21 +67,29 @@ PyGetSetDef kProperties[] = {
      "Whether the record is still there, without making a handle of it.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
-PyMethodDef kMethods[] = {
+PyMethodDef kFaceMethods[] = {
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
-PyType_Slot kSlots[] = {
-    {Py_tp_dealloc, reinterpret_cast<void*>(weak_dealloc)},
-    {Py_tp_call, reinterpret_cast<void*>(weak_call)},
-    {Py_tp_repr, reinterpret_cast<void*>(weak_repr)},
-    {Py_tp_methods, kMethods},
-    {Py_tp_getset, kProperties},
+// What they are to the program, whatever the width of references.
+PyType_Slot kFaceSlots[] = {
+    {Py_tp_methods, kFaceMethods},
     {Py_tp_doc, const_cast<char*>("Names a record without keeping it: call it for a handle, or "
                                   "None when the record is gone.")},
     {0, nullptr},
 };
-PyType_Spec kSpec = {"trimalloc._collected.WeakReference", sizeof(WeakObject), 0,
+PyType_Spec kFaceSpec = {
+    TRIMALLOC_COLLECTED ".WeakReference", 0, 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, kFaceSlots};
+
+PyType_Slot kSlots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(weak_dealloc)},
+    {Py_tp_call, reinterpret_cast<void*>(weak_call)},
+    {Py_tp_repr, reinterpret_cast<void*>(weak_repr)},
+    {Py_tp_getset, kProperties},
+    {0, nullptr},
+};
+PyType_Spec kSpec = {TRIMALLOC_COLLECTED ".WeakReference", sizeof(WeakObject), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, kSlots};
 
 }  // namespace
@@ -112,10 +120,14 @@ PyObject* adopt_weak(HeapState& heap, tri::collected::WeakId id) {
 }
 
 int add_weak_type(PyObject* module, ModuleState& state) {
-  state.weak_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&kSpec));
-  if (state.weak_type == nullptr) return -1;
-  return PyModule_AddObjectRef(module, "WeakReference",
-                               reinterpret_cast<PyObject*>(state.weak_type));
+  PyObject* const face =
+      shared_by_widths(module, "WeakReference", [] { return PyType_FromSpec(&kFaceSpec); });
+  PyObject* const bases = face == nullptr ? nullptr : PyTuple_Pack(1, face);
+  Py_XDECREF(face);
+  if (bases == nullptr) return -1;
+  state.weak_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpecWithBases(&kSpec, bases));
+  Py_DECREF(bases);
+  return state.weak_type == nullptr ? -1 : 0;
 }
 
 }  // namespace trimalloc::bindings

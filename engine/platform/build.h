@@ -11,4 +11,12 @@ inline constexpr bool kProcessorsFirst = true;
 inline constexpr bool kProcessorsFirst = false;
 #endif
 
+// So do the libraries of collected heaps: one for references of 32 bits, one for 64. Public headers
+// know the same macro.
+#ifdef TRIMALLOC_WIDE_REFERENCES
+inline constexpr bool kWideReferences = true;
+#else
+inline constexpr bool kWideReferences = false;
+#endif
+
 }  // namespace tri::platform

@@ -1,5 +1,6 @@
-/* The collected heap from C: records of declared types, linked by references of 32 bits, freed by a
- * collector that runs beside the program.
+/* The collected heap from C: records of declared types, linked by references, freed by a
+ * collector that runs beside the program. References have 32 bits, and reach 64 GiB of records. In files
+ * that define TRIMALLOC_WIDE_REFERENCES before they include this, they have 64; see below.
  *
  *     trimalloc_heap *heap = trimalloc_heap_create(NULL);
  *     const uint32_t references[] = {offsetof(struct node, left), offsetof(struct node, right)};
@@ -29,6 +30,15 @@
  *     cc program.c -I"$(python -c 'import trimalloc; print(trimalloc.get_include())')" \
  *        "$(python -c 'import trimalloc; print(trimalloc.heap_library_path())')"
  *
+ * For references of 64 bits:
+ *
+ *     cc -DTRIMALLOC_WIDE_REFERENCES program.c -I... \
+ *        "$(python -c 'import trimalloc; print(trimalloc.heap_library_path(references=64))')"
+ *
+ * All is the same then, but that a trimalloc_ref takes 8 bytes. Under the names of this file are the
+ * functions of that library, which have names of their own (trimalloc/wide_names.h): a heap belongs to
+ * the functions of its width, and a program that has both widths has them in different files.
+ *
  * The library has nothing to do with malloc. The short functions are inline and exported as well, for
  * callers that cannot read this file. Functions that fail set errno; none prints or ends the program,
  * but for damage that they find. C11 or C++11, with GCC's or Clang's __atomic functions. */
@@ -38,6 +48,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef TRIMALLOC_WIDE_REFERENCES
+#include "trimalloc/wide_names.h"
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -46,7 +60,11 @@ extern "C" {
 #define TRIMALLOC_HEAP_ABI 1
 
 /* A record: the number of the 16-byte granule at which it begins. 0: none. */
+#ifdef TRIMALLOC_WIDE_REFERENCES
+typedef uint64_t trimalloc_ref;
+#else
 typedef uint32_t trimalloc_ref;
+#endif
 /* A record type of one heap. 0: none. */
 typedef uint32_t trimalloc_type;
 typedef uint32_t trimalloc_root;
@@ -102,8 +120,8 @@ void trimalloc_heap_destroy(trimalloc_heap *heap);
 
 /* Functions that take a heap, and not an access, are for threads that have not entered it. */
 
-/* A type of records of `bytes` (1 to 65536), of which those at `offsets` (multiples of 4, in any order)
- * are references; at most 16 groups of neighbours. A heap has at most 253. 0: EINVAL; ENOSPC, too
+/* A type of records of `bytes` (1 to 65536), of which those at `offsets` (multiples of
+ * sizeof(trimalloc_ref), in any order) are references; at most 16 groups of neighbours. A heap has at most 253. 0: EINVAL; ENOSPC, too
  * many; ENOMEM. */
 trimalloc_type trimalloc_type_create(
     trimalloc_heap *heap, uint32_t bytes, const uint32_t *offsets, uint32_t count);
@@ -130,7 +148,8 @@ void trimalloc_heap_collect_always(trimalloc_heap *heap, int always);
  * references, heap.to_reference and heap.from_reference; heap.c_layout says of what type a class's
  * records are and where its fields lie. What is inside a heap does not touch Python: no GIL is asked
  * for between trimalloc_enter and trimalloc_leave. NULL: EINVAL, nothing; EPROTO, the library is of
- * another version than the Python package, or than this header. */
+ * another version than the Python package or this header, or the heap's references are of the other
+ * width. */
 inline trimalloc_heap *trimalloc_heap_at(uintptr_t address);
 trimalloc_heap *trimalloc_heap_at_abi(uint32_t abi, uintptr_t address);
 
@@ -150,7 +169,7 @@ int trimalloc_heap_save(trimalloc_heap *heap, int file, const struct trimalloc_s
 /* A heap from such a file. Its types are to be created again, in the order in which they were; then
  * records can be used. Nothing of a file that is mapped read only may be stored into. `options` may
  * be NULL. NULL: EINVAL, bad options or no saved heap; EBADMSG, a damaged one; EPROTO, one of a later
- * version, or the library is of another version than this header; ENOMEM; or the system's errno. */
+ * version or with references of the other width, or the library is of another version than this header; ENOMEM; or the system's errno. */
 inline trimalloc_heap *trimalloc_heap_open(
     int file, uint32_t how, const trimalloc_heap_options *options);
 trimalloc_heap *trimalloc_heap_open_abi(
@@ -167,7 +186,7 @@ struct trimalloc_run {
   trimalloc_ref next;
   trimalloc_ref end;
   uint32_t slot;
-  uint32_t searched;
+  trimalloc_ref searched;
   void *span;
 };
 
@@ -358,7 +377,7 @@ inline uint32_t trimalloc_array_length(const trimalloc_access *access, trimalloc
 }
 
 inline trimalloc_ref *trimalloc_array_refs(const trimalloc_access *access, trimalloc_ref array) {
-  return (trimalloc_ref *)trimalloc_at(access, array) + 2;
+  return (trimalloc_ref *)((char *)trimalloc_at(access, array) + 8);
 }
 
 inline void *trimalloc_array_bytes(const trimalloc_access *access, trimalloc_ref array) {

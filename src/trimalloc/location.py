@@ -37,12 +37,18 @@ def library_for(environment: Mapping[str, str], settings: Mapping[str, str]) -> 
     return library_path("cpu" if caches == "cpu" else "auto")
 
 
-def heap_library_path() -> str:
+def heap_library_path(references: int = 32) -> str:
     """Return the absolute path of libtrimalloc_heap.so, which C programs with a heap link with.
 
-    Raises FileNotFoundError when the package was installed without it.
+    For heaps whose references have 64 bits it is libtrimalloc_heap64.so; what uses it is compiled
+    with TRIMALLOC_WIDE_REFERENCES defined.
+
+    Raises ValueError for another width, and FileNotFoundError when the package was installed
+    without the library.
     """
-    return _installed("lib", "libtrimalloc_heap.so")
+    if references not in {32, 64}:
+        raise ValueError(f"references have 32 or 64 bits, not {references!r}")
+    return _installed("lib", f"libtrimalloc_heap{'' if references == 32 else 64}.so")
 
 
 def get_include() -> str:

@@ -215,7 +215,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_methods, kMethods},
     {0, nullptr},
 };
-PyType_Spec kSpec = {"trimalloc._collected.List", sizeof(Handle), 0,
+PyType_Spec kSpec = {TRIMALLOC_COLLECTED ".List", sizeof(Handle), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
                      kSlots};
 

@@ -177,7 +177,7 @@ PyType_Slot kSlots[] = {
     {Py_tp_getset, kProperties},
     {0, nullptr},
 };
-PyType_Spec kSpec = {"trimalloc._collected.Table", sizeof(Handle), 0,
+PyType_Spec kSpec = {TRIMALLOC_COLLECTED ".Table", sizeof(Handle), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
                      kSlots};
 

@@ -18,6 +18,7 @@ int error_of(const FileResult& result) {
     case FileFault::kForeign:
       return EINVAL;
     case FileFault::kNewer:
+    case FileFault::kOtherWidth:
       return EPROTO;
     case FileFault::kNoMemory:
       return ENOMEM;

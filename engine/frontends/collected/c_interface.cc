@@ -10,6 +10,7 @@ static_assert(sizeof(trimalloc_run) == sizeof(Run));
 static_assert(offsetof(trimalloc_run, next) == offsetof(Run, next));
 static_assert(offsetof(trimalloc_run, end) == offsetof(Run, end));
 static_assert(offsetof(trimalloc_run, slot) == offsetof(Run, slot));
+static_assert(offsetof(trimalloc_run, searched) == offsetof(Run, searched));
 static_assert(sizeof(trimalloc_access::held) == sizeof(Access));
 static_assert(offsetof(trimalloc_stack, slots) == offsetof(RootArray, slots));
 static_assert(offsetof(trimalloc_stack, count) == offsetof(RootArray, count));
@@ -17,7 +18,8 @@ static_assert(offsetof(trimalloc_stack, capacity) == offsetof(RootArray, capacit
 static_assert(sizeof(std::atomic<size_t>) == sizeof(size_t) &&
               std::atomic<size_t>::is_always_lock_free);
 static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
-static_assert(kGranuleShift == 4 && sizeof(ArrayHeader) == 8 && sizeof(Reference) == 4);
+static_assert(kGranuleShift == 4 && sizeof(ArrayHeader) == 8 &&
+              sizeof(Reference) == sizeof(trimalloc_ref));
 static_assert(TRIMALLOC_NO_ROOT == kNoRoot && TRIMALLOC_NO_WEAK == kNoWeak);
 
 // --- being inside ---------------------------------------------------------------------------

@@ -46,7 +46,7 @@ CollectedHeap* CollectedHeap::create(const platform::Os& os, const HeapOptions& 
 // Where things lie is what two libraries have to agree on.
 uint64_t CollectedHeap::this_build() {
   constexpr uint64_t kMagic = 0x50414548'4d495254;  // "TRIMHEAP"
-  return kMagic ^ sizeof(CollectedHeap) << 8 ^ sizeof(Processor) << 40;
+  return kMagic ^ sizeof(CollectedHeap) << 8 ^ sizeof(Processor) << 40 ^ sizeof(Reference) << 56;
 }
 
 bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
@@ -201,7 +201,7 @@ uint32_t CollectedHeap::allocate_run(Access& access, const RecordType& type, uin
   if (record == kNone) return 0;
   *first = record;
   Run& run = access.processor_->runs[type.source];
-  const uint32_t more = std::min(count - 1, (run.end - run.next) / run.slot);
+  const uint32_t more = std::min(count - 1, static_cast<uint32_t>(run.end - run.next) / run.slot);
   run.next += more * run.slot;
   return more + 1;
 }
@@ -257,7 +257,7 @@ Reference CollectedHeap::allocate_sampled(Access& access, SourceId id) {
 // Sets where allocation from the rest of a run next stops, so that it need not count.
 void CollectedHeap::stop_before_sample(Processor& processor, SourceId id) {
   Run& run = processor.runs[id];
-  const uint32_t slots = (run.searched - run.next) / run.slot;
+  const uint32_t slots = static_cast<uint32_t>(run.searched - run.next) / run.slot;
   run.end = run.searched;
   if (!is_sampled(processor, id, slots * run.slot)) return;
   run.end = run.next + static_cast<uint32_t>(processor.sample_gaps[id] - 1) / run.slot * run.slot;
@@ -338,7 +338,7 @@ bool CollectedHeap::make_room(Access& access) {
 Reference CollectedHeap::allocate_array(Access& access, bool references, uint32_t length,
                                         size_t element_bytes, uint32_t element) {
   const size_t bytes = sizeof(ArrayHeader) + size_t{length} * element_bytes;
-  if (bytes > space_.arena.bytes()) return kNone;
+  if (bytes > std::min(space_.arena.bytes(), kMaxRecordBytes)) return kNone;
   const uint32_t granules = granules_for(bytes);
   Reference record = kNone;
   if (granules <= kMaxVariableGranules) {

@@ -331,6 +331,9 @@ class CollectedHeap {
   size_t array_room(Reference array) const {
     return size_t{slots_at(page_of(array)).granules} * kGranuleBytes - sizeof(ArrayHeader);
   }
+  // Whether all pages that it has addresses for are in use, or nearly so: then it is not memory
+  // that there is too little of. The caller holds no processor.
+  bool is_full();
   Space& space() { return space_; }
   Roots& roots() { return roots_; }
   const Layout* layout_of(PageKind kind) const { return markers_.layout(kind); }

@@ -407,6 +407,13 @@ PageHeapCounters CollectedHeap::page_counters() {
   return space_.page_heap.counters();
 }
 
+bool CollectedHeap::is_full() {
+  const PageHeapCounters pages = page_counters();
+  const uint64_t in_use =
+      uint64_t{space_.arena.adopted_pages()} + pages.small_in_use + pages.large_in_use;
+  return in_use + (tunable::kMinGrowthBytes >> kPageShift) > space_.arena.max_pages();
+}
+
 // --- cycles that allocation starts ----------------------------------------------------------
 
 // A thread that allocates faster than the marker marks takes a turn, or waits for the marker's.

@@ -12,8 +12,7 @@ constexpr uint32_t kPollElements = 8192;
 }  // namespace
 
 bool Dominators::start(Access& access) {
-  const uint64_t granules = uint64_t{access.heap().space().arena.max_pages()} * kGranulesPerPage;
-  if (!numbers_.start(access, granules) || !records_.push(access, kNone) ||
+  if (!numbers_.start(access, granules_in_use(access)) || !records_.push(access, kNone) ||
       !kinds_.push(access, kNoRecords) || !dominator_.push(access, 0) ||
       !retained_.push(access, 0) || !first_edge_.push(access, 0)) {
     return false;

@@ -6,6 +6,7 @@
 // whole words change atomically. Seen and scanned bits belong to the marker, then to the sweeper.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "engine/base/bits.h"
@@ -50,14 +51,14 @@ class GranuleBits {
       const uint64_t starts = slot_starts(slot);
       while (begin < end) {
         const unsigned offset = begin % 64;
-        const uint32_t here = end - begin < 64 - offset ? end - begin : 64 - offset;
+        const auto here = static_cast<unsigned>(std::min<Reference>(end - begin, 64 - offset));
         visit(begin / 64, starts & (low_bits(here) << offset));
         begin += here;
       }
       return;
     }
     while (begin < end) {
-      const uint32_t index = begin / 64;
+      const Reference index = begin / 64;
       uint64_t mask = 0;
       for (; begin < end && begin / 64 == index; begin += slot) mask |= uint64_t{1} << (begin % 64);
       visit(index, mask);
@@ -114,7 +115,7 @@ class GranuleBits {
     uint32_t total = 0;
     for (Reference at = begin; at < end; at += 64) {
       uint64_t bits = load(at / 64);
-      if (end - at < 64) bits &= low_bits(end - at);
+      if (end - at < 64) bits &= low_bits(static_cast<unsigned>(end - at));
       total += count_bits(bits);
     }
     return total;

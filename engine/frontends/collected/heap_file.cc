@@ -15,22 +15,6 @@ namespace {
 // Read at a time: fits the second-level cache, few system calls.
 constexpr size_t kReadBytes = 256 * tunable::kKiB;
 
-FileResult read_header(int file, FileHeader* header) {
-  const long size = platform::file_bytes(file);
-  if (size < 0) return FileResult::system(size);
-  const long got = platform::read_file(file, header, sizeof *header, 0);
-  if (got < 0) return FileResult::system(got);
-  const size_t known = std::min(static_cast<size_t>(got), sizeof header->magic);
-  if (std::memcmp(header->magic, kFileMagic, known) != 0) return {FileFault::kForeign};
-  if (static_cast<size_t>(got) < sizeof *header) return {FileFault::kLength};
-  Checksum checksum;
-  checksum.update(header, offsetof(FileHeader, checksum));
-  if (checksum.value() != header->checksum) return {FileFault::kDamaged};
-  if (header->version > kFileVersion) return {FileFault::kNewer};
-  if (header->file_bytes != static_cast<uint64_t>(size)) return {FileFault::kLength};
-  return {};
-}
-
 // Whether the parts are as long as they must be and follow each other.
 bool is_consistent(const FileHeader& header) {
   if (header.version == 0 || header.page_bytes != kPageBytes ||
@@ -74,9 +58,26 @@ FileResult check_part(int file, const FileHeader& header, FilePart part, const S
 
 }  // namespace
 
+FileResult read_header(int file, FileHeader* header) {
+  const long size = platform::file_bytes(file);
+  if (size < 0) return FileResult::system(size);
+  const long got = platform::read_file(file, header, sizeof *header, 0);
+  if (got < 0) return FileResult::system(got);
+  const size_t known = std::min(static_cast<size_t>(got), sizeof header->magic);
+  if (std::memcmp(header->magic, kFileMagic, known) != 0) return {FileFault::kForeign};
+  if (static_cast<size_t>(got) < sizeof *header) return {FileFault::kLength};
+  Checksum checksum;
+  checksum.update(header, offsetof(FileHeader, checksum));
+  if (checksum.value() != header->checksum) return {FileFault::kDamaged};
+  if (header->version > kFileVersion) return {FileFault::kNewer};
+  if (header->file_bytes != static_cast<uint64_t>(size)) return {FileFault::kLength};
+  return {};
+}
+
 FileResult check_file(int file, bool everything, FileHeader* header) {
   FileResult result = read_header(file, header);
   if (!result.ok()) return result;
+  if (header->reference_bits() != 8 * sizeof(Reference)) return {FileFault::kOtherWidth};
   if (!is_consistent(*header)) return {FileFault::kDamaged};
   const Scratch buffer(kReadBytes);
   if (buffer.data() == nullptr) return {FileFault::kNoMemory};

@@ -29,7 +29,10 @@
 
 namespace tri::collected {
 
-inline constexpr uint32_t kFileVersion = 1;
+// Version 2 says how wide its references are. Files with 32 bits are still written as version 1,
+// whose are: what knows no other opens them.
+inline constexpr uint32_t kFileVersion = 2;
+inline constexpr uint32_t kOldestFileVersion = kWideReferences ? 2 : 1;
 inline constexpr char kFileMagic[8] = {'\x89', 'T', 'M', 'H', '\r', '\n', '\x1a', '\n'};
 // No hardware page is larger.
 inline constexpr size_t kFileAlignment = 64 * tunable::kKiB;
@@ -50,12 +53,13 @@ struct FileHeader {
   uint32_t granule_bytes = 0;
   uint32_t page_count = 0;
   uint32_t type_count = 0;
-  uint32_t reserved = 0;
+  uint32_t reference_bytes = 0;  // from version 2 on
   uint64_t file_bytes = 0;
   FilePartEntry parts[kFileParts];
   char more[320] = {};
   uint64_t checksum = 0;  // of all before it
 
+  unsigned reference_bits() const { return version == 1 ? 32 : 8 * reference_bytes; }
   uint64_t part_end(unsigned part) const {
     return part + 1 == kFileParts ? file_bytes : parts[part + 1].offset;
   }
@@ -71,6 +75,7 @@ enum class FileFault : uint8_t {
   kLength,   // cut off, or with something behind its end
   kDamaged,  // a checksum, or what the header says, is wrong: in `part`, kFileParts is the header
   kNoMemory,
+  kOtherWidth,  // its references are not as wide as those of this library
 };
 struct FileResult {
   FileFault fault = FileFault::kWhole;
@@ -83,6 +88,8 @@ struct FileResult {
   }
 };
 
+// Reads the header alone: what any library of this version can say of a file.
+FileResult read_header(int file, FileHeader* header);
 // Reads the header, and sums the tables; roots and pages, too, when `everything` is wanted.
 FileResult check_file(int file, bool everything, FileHeader* header);
 

@@ -69,7 +69,8 @@ class HeapFileWriter {
   FileResult finish(uint32_t pages, uint32_t types) {
     finish_part();
     std::memcpy(header_.magic, kFileMagic, sizeof kFileMagic);
-    header_.version = kFileVersion;
+    header_.version = kOldestFileVersion;
+    if (kOldestFileVersion > 1) header_.reference_bytes = sizeof(Reference);
     header_.page_bytes = kPageBytes;
     header_.granule_bytes = kGranuleBytes;
     header_.page_count = pages;

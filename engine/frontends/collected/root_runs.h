@@ -21,7 +21,7 @@ namespace tri::collected {
 
 struct RootRun {
   Reference first;
-  uint32_t before;  // records in earlier runs
+  Reference before;  // records in earlier runs
 };
 static_assert(sizeof(RootRun) == 2 * sizeof(Reference));
 
@@ -49,7 +49,7 @@ class RootRuns {
       if (last.first + length * step_ == first) return true;  // goes on where the last one ends
     }
     if (runs == capacity_) return false;
-    runs_[runs] = {first, static_cast<uint32_t>(before)};
+    runs_[runs] = {first, static_cast<Reference>(before)};
     run_count_.store(runs + 1, std::memory_order_release);  // pairs with run_count()
     return true;
   }
@@ -63,7 +63,7 @@ class RootRuns {
   Reference at(size_t i, size_t* hint) const {
     if (!holds(*hint, i)) *hint = run_of(i);
     const RootRun& run = runs_[*hint];
-    return run.first + static_cast<uint32_t>(i - run.before) * step_;
+    return run.first + static_cast<Reference>(i - run.before) * step_;
   }
 
   // Calls `visit(first, records, position)` for the stretches from record `begin` to `end`.
@@ -73,7 +73,7 @@ class RootRuns {
     const size_t runs = run_count();
     for (size_t i = run_of(begin); begin < end; ++i) {
       const size_t stop = i + 1 < runs ? std::min<size_t>(end, runs_[i + 1].before) : end;
-      const uint32_t offset = static_cast<uint32_t>(begin - runs_[i].before) * step_;
+      const auto offset = static_cast<Reference>(begin - runs_[i].before) * step_;
       visit(runs_[i].first + offset, stop - begin, begin);
       begin = stop;
     }

@@ -77,7 +77,7 @@ struct Space {
   }
   // Whether `reference` names a record that has not been freed. Any number may be asked about.
   bool is_live(Reference reference) const {
-    return page_of(reference) < arena.committed_pages() && live.test(reference);
+    return reference / kGranulesPerPage < arena.committed_pages() && live.test(reference);
   }
 };
 

@@ -41,7 +41,7 @@ bool CollectedHeap::verify() {
   Pages in_spans = 0;
   const auto check_target = [&](Reference reference) {
     if (reference == kNone) return;
-    TRI_CHECK(page_of(reference) < space_.arena.committed_pages());
+    TRI_CHECK(reference / kGranulesPerPage < space_.arena.committed_pages());
     // Freeing by hand leaves references that lead nowhere.
     if (!freed_by_hand_.load(std::memory_order_relaxed)) TRI_CHECK(space_.live.test(reference));
   };

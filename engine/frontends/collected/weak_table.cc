@@ -21,7 +21,7 @@ constexpr uint32_t kHashFactor = 0x9E3779B9;
 // --- the index ------------------------------------------------------------------------------
 
 WeakId* WeakTable::bucket_of(Reference record) const {
-  return buckets_ + ((record * kHashFactor) >> (32 - std::countr_zero(bucket_count_)));
+  return buckets_ + ((folded(record) * kHashFactor) >> (32 - std::countr_zero(bucket_count_)));
 }
 
 WeakId WeakTable::find_locked(Reference record) const {

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from trimalloc import _collected
+from trimalloc.collected.width import NativeBatch
 from trimalloc.optional_numpy import numpy_or_none
 
 if TYPE_CHECKING:
     from trimalloc.collected.layout import PlacedField, RecordLayout
 
 
-class Batch(_collected.Batch):
+class Batch(NativeBatch):
     """Records made together, or selected: one root for all of them.
 
     ``batch.name`` is a column: an array of numbers, or a batch of what a reference field names.

@@ -103,9 +103,9 @@ def _field_type(packed: dict[str, Any]) -> FieldType:
     code, target = packed["code"], packed["target"]
     made: Any = fields  # where type checkers see types, there are values
     if code == fields.REFERENCE:
-        kind = FieldType(target or "Ref", code, 4, target=target)
+        kind = FieldType(target or "Ref", code, 0, target=target)
     elif code == fields.REFERENCES:
-        kind = FieldType("Vec[...]", code, 4, target=target)
+        kind = FieldType("Vec[...]", code, 0, target=target)
     elif code == fields.SCALARS:
         kind = made.Vec[_NUMBERS[packed["element"]]]
     elif code in (fields.BYTES, fields.TEXT):
@@ -129,7 +129,7 @@ def _unpack_field(packed: dict[str, Any]) -> PlacedField:
 
 def _pack_class(declared: type, numbers: dict[type, int]) -> dict[str, object]:
     layout: RecordLayout = declared.__layout__  # type: ignore[attr-defined]
-    (base,) = declared.__bases__
+    base = declared.__bases__[0]  # of a class of containers, its face
     kind = getattr(declared, "__container__", None)
     container = None
     if kind is not None:

@@ -25,7 +25,7 @@ class FieldType:
 
     name: str
     code: int
-    size: int
+    size: int  # bytes; 0: a reference, which is as wide as its heap says
     numpy: str = ""  # dtype of a number
     length: int = 1  # elements of a fixed array
     is_array: bool = False
@@ -66,9 +66,9 @@ class _VariableArray:
     def __getitem__(self, element: object) -> FieldType:
         if isinstance(element, FieldType) and not element.is_reference and not element.is_array:
             name = f"Vec[{element.name}]"
-            return FieldType(name, SCALARS, 4, element=element.code, numpy=element.numpy)
+            return FieldType(name, SCALARS, 0, element=element.code, numpy=element.numpy)
         target = element.target if isinstance(element, FieldType) else element
-        return FieldType("Vec[...]", REFERENCES, 4, target=target)
+        return FieldType("Vec[...]", REFERENCES, 0, target=target)
 
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ else:
     float64 = FieldType("float64", 12, 8, "f8")
     complex64 = FieldType("complex64", 13, 8, "c8")
     complex128 = FieldType("complex128", 14, 16, "c16")
-    Bytes = FieldType("Bytes", BYTES, 4)
-    Str = FieldType("Str", TEXT, 4)
+    Bytes = FieldType("Bytes", BYTES, 0)
+    Str = FieldType("Str", TEXT, 0)
     Array = _FixedArray()
     Vec = _VariableArray()
 

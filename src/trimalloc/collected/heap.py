@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from inspect import get_annotations
 from types import FunctionType, MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from trimalloc import _collected
 from trimalloc.collected.batch import Batch
 from trimalloc.collected.blocks import Block
 from trimalloc.collected.containers.factory import ContainerFactory
@@ -23,6 +22,7 @@ from trimalloc.collected.saved_roots import SavedRoots
 from trimalloc.collected.saving import save_heap
 from trimalloc.collected.sharing import Sharing
 from trimalloc.collected.traversal import Traversals
+from trimalloc.collected.width import is_record_class, native, of_width, record_bases
 from trimalloc.memory_available import available_bytes
 from trimalloc.sizes import parse_size
 
@@ -90,9 +90,12 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
     (``TRIMALLOC_PROCS``). ``markers``: threads that mark, up to a quarter of the CPUs by default,
     where there is work for them (``TRIMALLOC_MARKERS``). ``checked``: freed records are over-
     written, and collect() and the end of a region look for references to them. ``sample_bytes``:
-    one record for so many bytes is sampled (see :meth:`samples`); 0: none.
+    one record for so many bytes is sampled (see :meth:`samples`); 0: none. ``references``: bits of
+    a reference, 32, which reach 64 GiB of records, or 64, which take 8 bytes.
     """
 
+    _native: Any  # the native module of its width
+    _references: int
     _pace: tuple[int, int]
     _declared: list[Any]  # record classes, by number
     _saved: SavedRoots
@@ -108,6 +111,7 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
         markers: int | None = None,
         checked: bool = False,
         sample_bytes: int | str = DEFAULT_SAMPLE_BYTES,
+        references: int = 32,
         _file: Mapping[str, Any] = MappingProxyType({}),
     ) -> Heap:
         """Reserve the addresses; memory comes as records do."""
@@ -115,18 +119,19 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
         bytes_limit = _limit_bytes(limit)
         distance = _sample_bytes(sample_bytes)
         log = SampleLog()
-        self: Heap = super().__new__(
-            cls,
+        self: Heap = native(references).Heap.__new__(
+            of_width(cast("Any", cls), "Heap", references),
             procs=_number("procs", procs, "as many as CPUs"),
             markers=_number("markers", markers, "as the work deserves"),
             gc_percent=percent,
             limit=bytes_limit,
             checked=checked,
-            batch_class=Batch,
+            batch_class=of_width(Batch, "Batch", references),
             samples=log,
             sample_bytes=distance,
             **_file,
         )
+        self._references = references
         self._sample_log = log
         self._sample_bytes = distance
         self._pace = (percent, bytes_limit)
@@ -153,7 +158,7 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
             )
         base, layout = self._base_of(cls)
         wanted = declared_fields(cls, self._names_for(cls), self._is_record, self._container_of)
-        return self._add_class(cls, base, lay_out(wanted, layout))
+        return self._add_class(cls, base, lay_out(wanted, layout, self._references // 8))
 
     def _add_class(self, cls: type[_C], base: type, layout: RecordLayout) -> type[_C]:
         """Make a record class of that layout with what else is in `cls`."""
@@ -172,17 +177,16 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
         return declared
 
     def _base_of(self, cls: type) -> tuple[type, RecordLayout]:
-        bases = cls.__dict__.get("__record_bases__", cls.__bases__)
-        bases = [one for one in bases if one not in (object, _collected.Record)]
+        bases = record_bases(cls)
         if not bases:
-            return _collected.Record, RecordLayout()
+            return self._native.Handle, RecordLayout()
         if len(bases) > 1 or not self._is_record(bases[0]):
             raise TypeError(f"{cls.__name__} may derive from one record class of this heap only")
-        layout: RecordLayout = bases[0].__layout__
+        layout: RecordLayout = bases[0].__layout__  # type: ignore[attr-defined]
         return bases[0], layout
 
     def _is_record(self, one: object) -> bool:
-        return isinstance(one, _collected.RecordMeta) and one.__trimalloc_heap__ is self
+        return is_record_class(one) and getattr(one, "__trimalloc_heap__", None) is self
 
     def _names_for(self, cls: type) -> dict[str, object]:
         """Return what the annotations of `cls` can name: its module, its caller, its heap."""
@@ -211,6 +215,11 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
     def classes(self) -> Mapping[str, Any]:
         """The record classes by name."""
         return MappingProxyType(self._classes)
+
+    @property
+    def references(self) -> int:
+        """How many bits a reference has: 32 or 64."""
+        return self._references
 
     @property
     def read_only(self) -> bool:

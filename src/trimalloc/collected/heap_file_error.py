@@ -14,6 +14,7 @@ _FAULTS = {
     3: "saved by a later version of trimalloc: upgrade, or save it with this one",
     4: "cut off, or longer than it was when it was saved",
     _DAMAGED: "damaged",
+    7: "a heap whose references have neither 32 nor 64 bits",
 }
 _PARTS = ("declarations", "roots", "page kinds", "slot sizes", "live bits", "pages", "header")
 

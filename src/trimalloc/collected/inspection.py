@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from trimalloc import _collected
+from trimalloc.collected.width import NativeHeap
 from trimalloc.sizes import format_size
 
 # What keeps the first record of a path: engine/frontends/collected/whole_graph.h.
@@ -102,8 +102,10 @@ def _row(described: tuple[Any, int, int, int], retained: bool) -> HistogramRow:
     return HistogramRow(name, record_class, records, size, kept if retained else None)
 
 
-class Inspection(_collected.Heap):
+class Inspection(NativeHeap):
     """The questions about a heap as a whole. Other threads run meanwhile."""
+
+    _native: Any
 
     def why(
         self, record: Any, *, progress: Callable[[int], object] | None = None
@@ -113,7 +115,7 @@ class Inspection(_collected.Heap):
         The handle ``record`` does not count as a root, other handles of the same record do.
         ``progress`` is called now and then with the number of records looked at.
         """
-        found = _collected._why(self, record, progress)
+        found = self._native._why(self, record, progress)
         if found is None:
             return None
         kind, position, length, path = found
@@ -132,9 +134,9 @@ class Inspection(_collected.Heap):
         the percentage of that which is done after all records have been reached.
         """
         if retained:
-            rows, largest = _collected._retained(self, progress)
+            rows, largest = self._native._retained(self, progress)
         else:
             self.collect()
-            rows, largest = _collected._histogram(self), []
+            rows, largest = self._native._histogram(self), []
         made = (_row(one, retained) for one in rows)
         return Histogram(tuple(sorted(made, key=lambda row: -row.bytes)), tuple(largest))

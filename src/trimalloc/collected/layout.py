@@ -1,8 +1,8 @@
 """From the annotations of a class to where its fields lie in a record.
 
-References come first, four bytes each, so that the collector scans one run. Numbers follow by
-falling alignment, smaller ones filling gaps; then one bit for each optional number. What a derived
-class adds lies behind what its base has.
+References come first, four or eight bytes each, so that the collector scans one run. Numbers
+follow by falling alignment, smaller ones filling gaps; then one bit for each optional number. What
+a derived class adds lies behind what its base has.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class RecordLayout:
 
 
 def _alignment(kind: FieldType) -> int:
-    return 4 if kind.is_reference else min(kind.size, 8)
+    return min(kind.size, 8)
 
 
 def _place_numbers(wanted: list[tuple[str, FieldType]], start: int) -> tuple[dict[str, int], int]:
@@ -69,13 +69,15 @@ def _place_numbers(wanted: list[tuple[str, FieldType]], start: int) -> tuple[dic
     return offsets, at
 
 
-def lay_out(wanted: Mapping[str, tuple[FieldType, object]], base: RecordLayout) -> RecordLayout:
+def lay_out(
+    wanted: Mapping[str, tuple[FieldType, object]], base: RecordLayout, reference_bytes: int
+) -> RecordLayout:
     """Place the fields `wanted` (name: type, default) behind those of `base`."""
     references = [(name, kind) for name, (kind, _) in wanted.items() if kind.is_reference]
     numbers = [(name, kind) for name, (kind, _) in wanted.items() if not kind.is_reference]
-    start = (base.size + 3) // 4 * 4 if references else base.size
-    offsets = {name: start + 4 * i for i, (name, _) in enumerate(references)}
-    number_offsets, end = _place_numbers(numbers, start + 4 * len(references))
+    start = -(-base.size // reference_bytes) * reference_bytes if references else base.size
+    offsets = {name: start + reference_bytes * i for i, (name, _) in enumerate(references)}
+    number_offsets, end = _place_numbers(numbers, start + reference_bytes * len(references))
     offsets |= number_offsets
     optional = [name for name, kind in numbers if kind.optional]
     presence = {name: 8 * end + i + 1 for i, name in enumerate(optional)}
@@ -113,7 +115,7 @@ class _ForwardName:
     """A name in an annotation that is not defined yet: of a record class to come."""
 
     def __init__(self, name: str) -> None:
-        self.type = FieldType(name, REFERENCE, 4, target=name)
+        self.type = FieldType(name, REFERENCE, 0, target=name)
 
     def __or__(self, other: object) -> FieldType:
         return self.type | other
@@ -157,7 +159,7 @@ def field_type(
             builtin: FieldType = BUILTIN[annotation]
             return builtin
         if is_record(annotation):
-            return FieldType(annotation.__name__, REFERENCE, 4, target=annotation)
+            return FieldType(annotation.__name__, REFERENCE, 0, target=annotation)
     raise TypeError(
         f"{annotation!r} is nothing that a record can hold: "
         "use trimalloc.int64 and its like, Bytes, Str, Array, Vec, or a record class"

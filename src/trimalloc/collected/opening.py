@@ -9,7 +9,6 @@ from dataclasses import replace
 from types import GenericAlias
 from typing import Any, Literal
 
-from trimalloc import _collected
 from trimalloc.collected.containers.factory import FACES, named_container
 from trimalloc.collected.declarations import Declarations, SavedClass, check_same, unpack
 from trimalloc.collected.fields import REFERENCE, FieldType
@@ -17,6 +16,7 @@ from trimalloc.collected.heap import Heap
 from trimalloc.collected.heap_file_error import HeapFileError, told_of
 from trimalloc.collected.layout import RecordLayout, declared_fields, lay_out
 from trimalloc.collected.saved_roots import SavedRoots
+from trimalloc.collected.width import native, record_bases
 
 
 def open_heap(
@@ -35,10 +35,10 @@ def open_heap(
     ``mode``: ``"r"`` is read only and shared, all processes hold one copy; ``"c"`` is private, a
     page is copied when it is first written, and the file stays as it is. ``classes``: the program's
     classes, with their methods, for those of the file of the same name; the others are made without
-    methods. ``verify``: read and sum everything; otherwise that is done for the tables only, and
-    for the roots at the first look-up: damaged records then read as other values, or as None, but
-    never crash, containers excepted. Raises ``HeapFileError`` for a file that is no whole saved
-    heap or has other fields than ``classes``.
+    methods. How wide references are, the file says. ``verify``: read and sum everything; otherwise
+    that is done for the tables only, and for the roots at the first look-up: damaged records then
+    read as other values, or as None, but never crash, containers excepted. Raises ``HeapFileError``
+    for a file that is no whole saved heap or has other fields than ``classes``.
     """
     if mode not in ("r", "c"):
         raise ValueError(f"mode is 'r' or 'c', not {mode!r}")
@@ -53,7 +53,8 @@ def open_heap(
     try:
         mapped = {"file": file, "writable": mode == "c", "verify": verify}
         with told_of(name):
-            heap = Heap(**options, _file=mapped)
+            bits = native(32)._reference_bits(file)
+            heap = Heap(**options, references=bits, _file=mapped)
             told = unpack(heap._saved_declarations())
             _declare(heap, told, classes, sys._getframe(1).f_locals)
     finally:
@@ -76,25 +77,28 @@ def _declare(
         if (of := saved.container) is not None:
             heap._declare_container(saved.name, FACES[of.face], of.key, of.value)
             continue
-        base = heap._classes[saved.base] if saved.base is not None else _collected.Record
+        base = _base_of(heap, saved)
         ours = by_name.get(saved.name)
         if ours is None:
             heap._add_class(type(saved.name, (), {}), base, saved.layout)
         else:
-            heap._add_class(ours, base, _bound_layout(ours, saved, base, in_file, local))
+            heap._add_class(ours, base, _bound_layout(heap, ours, saved, in_file, local))
     heap._saved_names = in_file
 
 
+def _base_of(heap: Heap, saved: SavedClass) -> Any:
+    return heap._native.Handle if saved.base is None else heap._classes[saved.base]
+
+
 def _bound_layout(
+    heap: Heap,
     ours: type,
     saved: SavedClass,
-    base: type,
     in_file: frozenset[str],
     local: Mapping[str, object],
 ) -> RecordLayout:
     """Lay out the program's class; HeapFileError when the file has it otherwise."""
-    bases = ours.__dict__.get("__record_bases__", ours.__bases__)
-    names = [one.__name__ for one in bases if one not in (object, _collected.Record)]
+    names = [one.__name__ for one in record_bases(ours)]
     if names != ([] if saved.base is None else [saved.base]):
         raise HeapFileError(
             f"class {saved.name} derives from {', '.join(names) or 'nothing'} in the program, "
@@ -107,7 +111,8 @@ def _bound_layout(
         ours, known, lambda one: getattr(one, "__name__", "") in in_file, _named_container
     )
     by_name = {name: (_to_name(kind), default) for name, (kind, default) in wanted.items()}
-    layout = lay_out(by_name, getattr(base, "__layout__", RecordLayout()))
+    before = getattr(_base_of(heap, saved), "__layout__", RecordLayout())
+    layout = lay_out(by_name, before, heap.references // 8)
     check_same(saved.name, layout, saved.layout)
     return layout
 
@@ -118,7 +123,7 @@ def _named_container(annotation: GenericAlias) -> object:
     if FACES.get(getattr(face, "__name__", "")) is not face:
         return annotation
     name, _, _ = named_container(None, face, annotation.__args__)
-    return FieldType(name, REFERENCE, 4, target=name)
+    return FieldType(name, REFERENCE, 0, target=name)
 
 
 def _to_name(kind: FieldType) -> FieldType:

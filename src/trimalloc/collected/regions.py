@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from trimalloc import _collected
+from trimalloc.collected.width import NativeHeap
 from trimalloc.sizes import format_size
 
 
@@ -75,7 +75,7 @@ class Region:
         """Open it."""
         if self._region is not None:
             raise RuntimeError("a region is entered once; make another with heap.region()")
-        self._region = _collected._begin_region(self._heap)
+        self._region = self._heap._native._begin_region(self._heap)
         return self
 
     def __exit__(
@@ -85,19 +85,20 @@ class Region:
         traceback: TracebackType | None,
     ) -> None:
         """Free what was made in it, also when the block raises."""
-        self.freed = _collected._end_region(self._region)
+        self.freed = self._heap._native._end_region(self._region)
         if error is None:
             self._heap._check_dangling()
 
     def keep(self, *records: Any) -> None:
         """Take records out of the region: they live on as others do."""
         for one in records:
-            _collected._keep(self._region, one)
+            self._heap._native._keep(self._region, one)
 
 
-class Regions(_collected.Heap):
+class Regions(NativeHeap):
     """What helps programs that free by hand."""
 
+    _native: Any
     _checked: bool
 
     def region(self) -> Region:
@@ -117,7 +118,7 @@ class Regions(_collected.Heap):
 
         Beside threads that change the graph it may list records that live.
         """
-        rows, examples = _collected._leaks(self, progress)
+        rows, examples = self._native._leaks(self, progress)
         made = [
             LeakRow(one, records, size, tuple(e for e in examples if type(e) is one))
             for one, records, size in rows
@@ -125,6 +126,6 @@ class Regions(_collected.Heap):
         return Leaks(tuple(sorted(made, key=lambda row: -row.bytes)))
 
     def _check_dangling(self) -> None:
-        found = _collected._dangling(self) if self._checked else None
+        found = self._native._dangling(self) if self._checked else None
         if found is not None:
             _raise_dangling(*found)

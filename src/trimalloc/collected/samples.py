@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from trimalloc import _collected
+from trimalloc._collected import WeakReference
 from trimalloc.collected.inspection import NAMES_OF_ARRAYS
+from trimalloc.collected.width import NativeHeap
 from trimalloc.labels import current_label
 from trimalloc.sizes import format_size
 
@@ -45,7 +46,7 @@ class Frame(NamedTuple):
 class _Entry(NamedTuple):
     """What is kept of a sample."""
 
-    weak: _collected.WeakReference[Any]
+    weak: WeakReference[Any]
     kind: Any
     bytes: int
     sample_bytes: int
@@ -68,7 +69,7 @@ class Sample:
     """How many such records it stands for."""
     stack: tuple[Frame, ...]
     """Who made it, the innermost first."""
-    weak: _collected.WeakReference[Any]
+    weak: WeakReference[Any]
     """Names it without keeping it; not to be called for an array."""
 
     @property
@@ -194,7 +195,7 @@ class SampleLog:
         self._entries: dict[int, _Entry] = {}  # by the address of their weak references
         self._sweep_at = _FIRST_SWEEP
 
-    def _note(self, samples: list[tuple[_collected.WeakReference[Any], Any, int, int]]) -> None:
+    def _note(self, samples: list[tuple[WeakReference[Any], Any, int, int]]) -> None:
         """Take what the native half has sampled in the call that ends just now."""
         label, stack = current_label(), _stack()
         for one in samples:
@@ -210,7 +211,7 @@ class SampleLog:
         return tuple(_sample(one) for one in self._entries.copy().values() if one.weak.alive)
 
 
-class Sampling(_collected.Heap):
+class Sampling(NativeHeap):
     """The questions that samples answer."""
 
     _sample_log: SampleLog

@@ -9,7 +9,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from trimalloc import _collected
+from trimalloc._collected import Record
+from trimalloc.collected.batch import Batch
 from trimalloc.collected.declarations import SavedRoot, pack
 
 if TYPE_CHECKING:
@@ -45,11 +46,11 @@ def save_heap(heap: Heap, path: str | os.PathLike[str], roots: Mapping[str, Any]
 
 def _place(heap: Heap, name: str, one: object, at: int) -> SavedRoot:
     """Say where a root's references come to lie."""
-    if isinstance(one, _collected.Batch):
+    if isinstance(one, Batch):
         if one.record_class not in heap._declared:
             raise ValueError(f"root {name!r} is a batch of another heap")
         return SavedRoot(at, len(one), heap._declared.index(one.record_class))
-    if not isinstance(one, _collected.Record):
+    if not isinstance(one, Record):
         raise TypeError(f"root {name!r} is neither a record nor a batch: {one!r}")
     if type(one) not in heap._declared:
         raise ValueError(f"root {name!r} is a record of another heap")

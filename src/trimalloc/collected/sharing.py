@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from trimalloc import _collected
 from trimalloc.collected.containers.kinds import FLOAT64, INT64
 from trimalloc.collected.fields import BYTES, REFERENCE, FieldType
 from trimalloc.collected.layout import RecordLayout
+from trimalloc.collected.width import NativeHeap
 
 _C = TypeVar("_C")
 
@@ -50,7 +50,7 @@ class CLayout:
     size: int
     """Bytes of a record."""
     offsets: Mapping[str, int]
-    """Where each field begins. References are 4 bytes: stored by ``trimalloc_store`` only."""
+    """Where each field begins. References are stored by ``trimalloc_store`` only."""
     declaration: str
     """A C structure with the fields in their places; what there is between them has names, too."""
     container: tuple[int, int, int] | None = None
@@ -64,7 +64,7 @@ def _c_field(name: str, kind: FieldType) -> str:
     return f"{c_type} {spelled}[{count}]" if kind.is_array or parts > 1 else f"{c_type} {spelled}"
 
 
-def _declaration(name: str, layout: RecordLayout) -> str:
+def _declaration(name: str, layout: RecordLayout, reference_bytes: int) -> str:
     lines: list[str] = []
     at = 0
 
@@ -75,7 +75,8 @@ def _declaration(name: str, layout: RecordLayout) -> str:
     for one in sorted(layout.fields, key=lambda field: field.offset):
         fill(one.offset)
         lines.append(f"  {_c_field(one.name, one.type)};")
-        at = one.offset + one.type.size * one.type.length
+        size = reference_bytes if one.type.is_reference else one.type.size
+        at = one.offset + size * one.type.length
     fill(layout.size)
     return "\n".join([f"struct {name} {{", *lines, "};", ""])
 
@@ -88,13 +89,17 @@ def _container(record_class: Any) -> tuple[int, int, int] | None:
     return face, _CONTENT[kind.key.code], _CONTENT[kind.value.code]
 
 
-class Sharing(_collected.Heap):
+class Sharing(NativeHeap):
     """The part of a heap that extensions in other languages use."""
+
+    _native: Any
+    _references: int
 
     @property
     def address(self) -> int:
         """Where the heap is, for ``trimalloc_heap_at``: as long as this object is held."""
-        return _collected._address(self)
+        address: int = self._native._address(self)
+        return address
 
     def c_layout(self, record_class: type | str) -> CLayout:
         """Describe a record class, or the one of that name, for C."""
@@ -110,16 +115,17 @@ class Sharing(_collected.Heap):
         name: str = found.__name__
         return CLayout(
             name,
-            _collected._type_number(found),
+            self._native._type_number(found),
             layout.size,
             MappingProxyType({one.name: one.offset for one in layout.fields}),
-            _declaration(name, layout) if name.isidentifier() else "",
+            _declaration(name, layout, self._references // 8) if name.isidentifier() else "",
             _container(found),
         )
 
     def to_reference(self, record: Any) -> int:
         """Return the reference that names a record in C: good while something keeps the record."""
-        return _collected._to_reference(self, record)
+        reference: int = self._native._to_reference(self, record)
+        return reference
 
     def from_reference(self, reference: int, record_class: type[_C] | None = None) -> Any:
         """Return a handle of the record that a reference names.
@@ -128,7 +134,7 @@ class Sharing(_collected.Heap):
         class ``record_class``. Places that are ready for the next records count as records, which
         read as zero.
         """
-        record = _collected._from_reference(self, reference)
+        record = self._native._from_reference(self, reference)
         if record_class is not None and not isinstance(record, record_class):
             raise TypeError(
                 f"reference {reference} names a {type(record).__name__}, "

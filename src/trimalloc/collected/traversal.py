@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from graphlib import CycleError
 from typing import TYPE_CHECKING, Any
 
-from trimalloc import _collected
+from trimalloc._collected import Record
+from trimalloc.collected.batch import Batch
 from trimalloc.collected.fields import REFERENCE, REFERENCES
+from trimalloc.collected.width import NativeHeap, is_record_class
 from trimalloc.optional_numpy import numpy_or_none
 
 if TYPE_CHECKING:
-    from trimalloc.collected.batch import Batch
     from trimalloc.collected.layout import RecordLayout
 
     Condition = tuple[str, str, float]
@@ -91,10 +92,10 @@ def _conditions(where: Condition | Iterable[Condition]) -> tuple[tuple[str, int,
 
 def _class_of(start: Any) -> Any:
     """Return the record class of what a walk starts from."""
-    if isinstance(start, _collected.Batch):
+    if isinstance(start, Batch):
         return start.record_class
     one = start[0] if isinstance(start, (list, tuple)) and start else start
-    if not isinstance(one, _collected.Record):
+    if not isinstance(one, Record):
         raise TypeError(f"start is a record, a batch, or a list of records, not {start!r}")
     return type(one)
 
@@ -105,7 +106,7 @@ def _bound(name: str, value: int | None, least: int) -> int:
     return _NO_BOUND if value is None else min(value, _NO_BOUND)
 
 
-class Traversals(_collected.Heap):
+class Traversals(NativeHeap):
     """The walks of a heap.
 
     All of them go from ``start`` (a record, a batch, a list of records) along the reference fields
@@ -116,6 +117,8 @@ class Traversals(_collected.Heap):
     is neither reported nor passed. ``progress`` is called now and then with the number of records
     reported so far. Other threads run meanwhile; fields are read as the walk comes by.
     """
+
+    _native: Any
 
     def breadth_first(
         self,
@@ -200,7 +203,7 @@ class Traversals(_collected.Heap):
         progress: Progress | None,
     ) -> Any:
         wanted: Any = of if of is not None else _class_of(start)
-        if not isinstance(wanted, _collected.RecordMeta):
+        if not is_record_class(wanted):
             raise TypeError(f"of is a record class, not {wanted!r}")
         if wanted.__trimalloc_heap__ is not self:
             raise ValueError(f"{wanted.__name__} is a record class of another heap")
@@ -214,6 +217,6 @@ class Traversals(_collected.Heap):
         described: list[tuple[type, tuple[int, ...], bool]] = [
             (one, tuple(offsets), issubclass(one, wanted)) for one, offsets in chosen.items()
         ]
-        return _collected._walk(
+        return self._native._walk(
             self, start, order, described, wanted, _conditions(where), *bounds, records, progress
         )

@@ -45,7 +45,8 @@ struct Model {
                                             {112, 20},
                                             {600, 3},
                                             {9000, 2}}) {
-      shapes.push_back({f.heap->add_type(layout_of(bytes, references)), references, bytes});
+      const uint32_t whole = std::max<uint32_t>(bytes, references * sizeof(Reference));
+      shapes.push_back({f.heap->add_type(layout_of(whole, references)), references, whole});
     }
     shapes.push_back({nullptr, 0, 0});  // arrays of references
     for (const unsigned shape : kWatched) {
@@ -61,7 +62,7 @@ struct Model {
   // Its last 8 bytes; arrays have none.
   uint64_t* value_of(Reference record) {
     const Shape& shape = shapes[records.at(record).shape];
-    if (shape.bytes < shape.references * 4u + 8) return nullptr;
+    if (shape.bytes < shape.references * sizeof(Reference) + 8) return nullptr;
     return reinterpret_cast<uint64_t*>(f.heap->address_of(record) + shape.bytes - 8);
   }
 

@@ -64,7 +64,11 @@ struct Model {
     const Reference reference = table.reference_at(slot);
     CHECK(f.heap->is_live(reference));
     uint64_t number;
-    std::memcpy(&number, f.heap->address_of(reference) + 8, sizeof number);
+    std::memcpy(&number,
+                f.heap->address_of(reference) + (shape.values == ValueKind::kRecord
+                                                     ? offsetof(Node, value)
+                                                     : sizeof(collected::ArrayHeader)),
+                sizeof number);
     return number;
   }
 

@@ -138,7 +138,8 @@ CASE(ALongRecordIsSavedWhole) {
       made.push_back(f.heap->allocate(access, *type));
       f.heap->add_root(access, made.back());
       char* const memory = f.heap->address_of(made.back());
-      std::memset(memory + 8, round + 1, type->layout.bytes - 8);
+      const size_t first = 2 * sizeof(Reference);
+      std::memset(memory + first, round + 1, type->layout.bytes - first);
     }
     const Reference array = f.heap->allocate_array(access, false, 70000, 1, 6);
     std::memset(f.heap->address_of(array) + 8, round + 1, 70000);
@@ -225,7 +226,7 @@ CASE(APrivateHeapGrowsAndCollects) {
   opened.heap->verify();
   CHECK(opened.heap->is_live(fresh));
   CHECK_EQ(opened.at(fresh).value, -1);
-  CHECK_EQ(opened.heap->heap_bytes(), 16u);
+  CHECK_EQ(opened.heap->heap_bytes(), kNodeBytes);
   {
     Access access(*opened.heap);
     opened.heap->store(access, &opened.at(top).right, kNone);
@@ -410,18 +411,49 @@ CASE(SomethingBehindTheEndIsFound) {
   CHECK(file.fault(false) == FileFault::kLength);
 }
 
-CASE(ALaterVersionIsNotOpened) {
-  SmallCollected f;
-  const File file;
-  CHECK(save(f, file).ok());
+// Has `change(header)` change the header of a saved heap, which is summed again.
+template <typename Change>
+void change_header(const File& file, Change change) {
   FileHeader header;
   CHECK(check_file(file.descriptor, true, &header).ok());
-  header.version = 2;
+  change(header);
   Checksum checksum;
   checksum.update(&header, offsetof(FileHeader, checksum));
   header.checksum = checksum.value();
   CHECK(pwrite(file.descriptor, &header, sizeof header, 0) == sizeof header);
+}
+
+CASE(ALaterVersionIsNotOpened) {
+  SmallCollected f;
+  const File file;
+  CHECK(save(f, file).ok());
+  change_header(file, [](FileHeader& header) { header.version = collected::kFileVersion + 1; });
   CHECK(file.fault(false) == FileFault::kNewer);
+}
+
+CASE(AFileSaysHowWideItsReferencesAre) {
+  SmallCollected f;
+  const File file;
+  CHECK(save(f, file).ok());
+  FileHeader header;
+  CHECK(collected::read_header(file.descriptor, &header).ok());
+  CHECK_EQ(header.reference_bits(), 8 * sizeof(Reference));
+  // Libraries that know no other than 32 bits open what has them.
+  CHECK_EQ(header.version, sizeof(Reference) == 4 ? 1u : 2u);
+}
+
+CASE(AFileWithReferencesOfTheOtherWidthIsTold) {
+  SmallCollected f;
+  const File file;
+  CHECK(save(f, file).ok());
+  change_header(file, [](FileHeader& its) {
+    its.version = 2;
+    its.reference_bytes = sizeof(Reference) == 4 ? 8 : 4;
+  });
+  FileHeader header;
+  CHECK(collected::read_header(file.descriptor, &header).ok());
+  CHECK_EQ(header.reference_bits(), sizeof(Reference) == 4 ? 64u : 32u);
+  CHECK(file.fault(false) == FileFault::kOtherWidth);
 }
 
 CASE(ARefusalToWriteIsTold) {

@@ -28,12 +28,14 @@ inline HeapOptions small_heap() {
   return options;
 }
 
-// A record {left, right, value}: 16 bytes, as a tree's node.
+// A record {left, right, value}, as a tree's node: 16 bytes, or 24 in a slot of 32.
 struct Node {
   Reference left;
   Reference right;
   int64_t value;
 };
+inline constexpr uint32_t kNodeGranules = collected::granules_for(sizeof(Node));
+inline constexpr size_t kNodeBytes = kNodeGranules * kGranuleBytes;  // of a slot
 
 inline Layout node_layout() {
   Layout layout;

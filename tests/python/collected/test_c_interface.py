@@ -19,16 +19,21 @@ SOURCES = (HERE / "c_interface.c", HERE / "cpp_interface.cc")
 HEADERS = ("heap.h", "containers.h")
 
 
-def _flags() -> list[str]:
-    library = Path(trimalloc.heap_library_path())
-    return [f"-I{trimalloc.get_include()}", str(library), f"-Wl,-rpath,{library.parent}"]
+WIDTHS = pytest.mark.parametrize("width", [32, 64])
 
 
+def _flags(width: int = 32) -> list[str]:
+    library = Path(trimalloc.heap_library_path(references=width))
+    wide = [] if width == 32 else ["-DTRIMALLOC_WIDE_REFERENCES"]
+    return [*wide, f"-I{trimalloc.get_include()}", str(library), f"-Wl,-rpath,{library.parent}"]
+
+
+@WIDTHS
 @pytest.mark.parametrize(
     ("source", "case"), [(source, case) for source in SOURCES for case in cases_in(source)]
 )
-def test_case(source: Path, case: str, programs: Programs) -> None:
-    program = programs.build(source, _flags())
+def test_case(source: Path, case: str, width: int, programs: Programs) -> None:
+    program = programs.build(source, _flags(width))
     done = subprocess.run([str(program), case], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"status {done.returncode}\n{done.stdout}{done.stderr}"
 
@@ -36,26 +41,34 @@ def test_case(source: Path, case: str, programs: Programs) -> None:
 @pytest.mark.parametrize("standard", ["c99", "c11", "c++11", "c++20"])
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("header", HEADERS)
-def test_the_header_is_clean(header: str, compiler: str, standard: str, tmp_path: Path) -> None:
+@WIDTHS
+def test_the_header_is_clean(
+    header: str, compiler: str, standard: str, width: int, tmp_path: Path
+) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     language = "c++" if "++" in standard else "c"
     source = tmp_path / "header.c"
-    source.write_text(f'#include "trimalloc/{header}"\n')
+    wide = "" if width == 32 else "#define TRIMALLOC_WIDE_REFERENCES\n"
+    source.write_text(f'{wide}#include "trimalloc/{header}"\n')
     words = [compiler, "-x", language, f"-std={standard}", "-pedantic", "-Wall", "-Wextra"]
     words += ["-Wconversion", "-Werror", "-fsyntax-only", f"-I{trimalloc.get_include()}"]
     done = subprocess.run([*words, str(source)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_all_that_the_header_declares_is_exported_and_nothing_else() -> None:
+@WIDTHS
+def test_all_that_the_header_declares_is_exported_and_nothing_else(width: int) -> None:
     folder = Path(trimalloc.get_include()) / "trimalloc"
     text = "\n".join((folder / name).read_text(encoding="utf-8") for name in HEADERS)
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     declared = set(re.findall(r"\b(trimalloc_\w+)\s*\([^()]*\);", text))
     called = set(re.findall(r"return (trimalloc_\w+)\(", text))
     assert called <= declared
-    exported = exported_symbols(Path(trimalloc.heap_library_path())).split()
+    if width == 64:
+        # Under other names, so that a process may have both libraries.
+        declared = {one.replace("trimalloc_", "trimalloc64_") for one in declared}
+    exported = exported_symbols(Path(trimalloc.heap_library_path(references=width))).split()
     assert declared == set(exported)
 
 

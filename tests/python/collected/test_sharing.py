@@ -18,31 +18,35 @@ import trimalloc
 
 # All pointers are numbers here: nothing has to be converted.
 _POINTER, _NUMBER = ctypes.c_size_t, ctypes.c_uint32
+_REFERENCE: Any = None  # of the width of the library
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "heap_at": (_POINTER, (_POINTER,)),
     "heap_at_abi": (_POINTER, (_NUMBER, _POINTER)),
     "enter": (None, (_POINTER, _POINTER)),
     "leave": (None, (_POINTER,)),
-    "new": (_NUMBER, (_POINTER, _NUMBER)),
-    "new_refs": (_NUMBER, (_POINTER, _NUMBER)),
-    "at": (_POINTER, (_POINTER, _NUMBER)),
-    "store": (None, (_POINTER, _POINTER, _NUMBER)),
-    "root_add": (_NUMBER, (_POINTER, _NUMBER)),
+    "new": (_REFERENCE, (_POINTER, _NUMBER)),
+    "new_refs": (_REFERENCE, (_POINTER, _NUMBER)),
+    "at": (_POINTER, (_POINTER, _REFERENCE)),
+    "store": (None, (_POINTER, _POINTER, _REFERENCE)),
+    "root_add": (_NUMBER, (_POINTER, _REFERENCE)),
     "root_remove": (None, (_POINTER, _NUMBER)),
-    "free_record": (ctypes.c_int, (_POINTER, _NUMBER)),
-    "type_of": (_NUMBER, (_POINTER, _NUMBER)),
-    "is_live": (ctypes.c_int, (_POINTER, _NUMBER)),
+    "free_record": (ctypes.c_int, (_POINTER, _REFERENCE)),
+    "type_of": (_NUMBER, (_POINTER, _REFERENCE)),
+    "is_live": (ctypes.c_int, (_POINTER, _REFERENCE)),
 }
 
 
 class Library:
     """The C interface with its prototypes."""
 
-    def __init__(self) -> None:
-        library = ctypes.CDLL(trimalloc.heap_library_path(), use_errno=True)
+    def __init__(self, bits: int) -> None:
+        library = ctypes.CDLL(trimalloc.heap_library_path(references=bits), use_errno=True)
+        reference = ctypes.c_uint32 if bits == 32 else ctypes.c_uint64
+        prefix = "trimalloc" if bits == 32 else "trimalloc64"
         for name, (result, arguments) in _FUNCTIONS.items():
-            function = getattr(library, f"trimalloc_{name}")
-            function.restype, function.argtypes = result, arguments
+            function = getattr(library, f"{prefix}_{name}")
+            function.restype = reference if name in ("new", "new_refs") else result
+            function.argtypes = tuple(one or reference for one in arguments)
             setattr(self, name, function)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -59,25 +63,23 @@ class Library:
             self.leave(ctypes.addressof(access))
 
 
-LIBRARY = Library()
-
-
 @dataclass
 class Shared:
+    library: Library
     heap: trimalloc.Heap
     link: Any
 
     def number_of(self, access: int, reference: int) -> ctypes.c_int64:
-        at = LIBRARY.at(access, reference) + self.heap.c_layout("Link").offsets["number"]
+        at = self.library.at(access, reference) + self.heap.c_layout("Link").offsets["number"]
         return ctypes.c_int64.from_address(at)
 
     def next_of(self, access: int, reference: int) -> int:
-        at: int = LIBRARY.at(access, reference)
+        at: int = self.library.at(access, reference)
         return at + self.heap.c_layout("Link").offsets["next"]
 
 
 @pytest.fixture
-def shared() -> Shared:
+def shared(references: int) -> Shared:
     heap = trimalloc.Heap()
 
     @heap.record
@@ -85,19 +87,19 @@ def shared() -> Shared:
         number: trimalloc.int64
         next: Link | None
 
-    return Shared(heap, Link)
+    return Shared(Library(references), heap, Link)
 
 
 def test_c_reads_and_changes_what_python_has_made(shared: Shared) -> None:
     one = shared.link(number=7, next=shared.link(number=8))
     reference = shared.heap.to_reference(one)
-    with LIBRARY.inside(shared.heap) as access:
+    with shared.library.inside(shared.heap) as access:
         number = shared.number_of(access, reference)
         assert number.value == 7
         number.value = 9
-        other = LIBRARY.new(access, shared.heap.c_layout(shared.link).type)
+        other = shared.library.new(access, shared.heap.c_layout(shared.link).type)
         shared.number_of(access, other).value = 10
-        LIBRARY.store(access, shared.next_of(access, reference), other)
+        shared.library.store(access, shared.next_of(access, reference), other)
     assert (one.number, one.next.number) == (9, 10)
     shared.heap.collect()
     assert one.next.number == 10
@@ -105,14 +107,14 @@ def test_c_reads_and_changes_what_python_has_made(shared: Shared) -> None:
 
 
 def test_python_has_what_c_has_made_and_holds_by_a_root(shared: Shared) -> None:
-    with LIBRARY.inside(shared.heap) as access:
-        made = LIBRARY.new(access, shared.heap.c_layout("Link").type)
+    with shared.library.inside(shared.heap) as access:
+        made = shared.library.new(access, shared.heap.c_layout("Link").type)
         shared.number_of(access, made).value = 11
-        root = LIBRARY.root_add(access, made)
+        root = shared.library.root_add(access, made)
     shared.heap.collect()
     handle = shared.heap.from_reference(made, shared.link)
-    with LIBRARY.inside(shared.heap) as access:
-        LIBRARY.root_remove(access, root)
+    with shared.library.inside(shared.heap) as access:
+        shared.library.root_remove(access, root)
     shared.heap.collect()
     assert handle.number == 11
     assert shared.heap.to_reference(handle) == made
@@ -121,20 +123,24 @@ def test_python_has_what_c_has_made_and_holds_by_a_root(shared: Shared) -> None:
 def test_references_that_lead_nowhere_are_refused(shared: Shared) -> None:
     handle = shared.link()
     live = shared.heap.to_reference(handle)
-    for wrong in (0, -1, live + 100_000, 2**32 - 1, 2**32 + live, 2**80):
+    for wrong in (0, -1, live + 100_000, 2**32 - 1, 2**32 + live, 2**63 + live, 2**80):
         with pytest.raises(ValueError, match="no live record"):
             shared.heap.from_reference(wrong)
-    with LIBRARY.inside(shared.heap) as access:
-        array = LIBRARY.new_refs(access, 3)
-        root = LIBRARY.root_add(access, array)
+    with shared.library.inside(shared.heap) as access:
+        array = shared.library.new_refs(access, 3)
+        root = shared.library.root_add(access, array)
         given = (live, live + 100_000, array, 0, 2**32 - 1)
-        types = [LIBRARY.type_of(access, one) for one in given]
+        types = [shared.library.type_of(access, one) for one in given]
         assert types == [shared.heap.c_layout("Link").type, 0, 0, 0, 0]
-        assert [LIBRARY.is_live(access, one) for one in (live, array, live + 100_000)] == [1, 1, 0]
+        assert [shared.library.is_live(access, one) for one in (live, array, live + 100_000)] == [
+            1,
+            1,
+            0,
+        ]
     with pytest.raises(ValueError, match="no live record"):
         shared.heap.from_reference(array)
-    with LIBRARY.inside(shared.heap) as access:
-        LIBRARY.root_remove(access, root)
+    with shared.library.inside(shared.heap) as access:
+        shared.library.root_remove(access, root)
     with pytest.raises(TypeError):
         shared.heap.from_reference("1")  # type: ignore[arg-type]
 
@@ -160,9 +166,9 @@ def test_what_is_of_another_class_or_heap_is_refused(shared: Shared) -> None:
 def test_what_c_frees_python_finds_freed(shared: Shared) -> None:
     one = shared.link(number=1)
     reference = shared.heap.to_reference(one)
-    with LIBRARY.inside(shared.heap) as access:
-        assert LIBRARY.free_record(access, reference) == 1
-        assert LIBRARY.free_record(access, reference) == 0
+    with shared.library.inside(shared.heap) as access:
+        assert shared.library.free_record(access, reference) == 1
+        assert shared.library.free_record(access, reference) == 0
     with pytest.raises(ReferenceError):
         _ = one.number
     with pytest.raises(ReferenceError):
@@ -170,20 +176,21 @@ def test_what_c_frees_python_finds_freed(shared: Shared) -> None:
 
 
 def test_no_heap_and_other_versions_are_told(shared: Shared) -> None:
-    assert LIBRARY.heap_at(0) == 0
-    assert LIBRARY.heap_at(shared.heap.address) == shared.heap.address
-    assert LIBRARY.heap_at_abi(99, shared.heap.address) == 0
+    assert shared.library.heap_at(0) == 0
+    assert shared.library.heap_at(shared.heap.address) == shared.heap.address
+    assert shared.library.heap_at_abi(99, shared.heap.address) == 0
     no_heap = ctypes.create_string_buffer(8192)
-    assert LIBRARY.heap_at(ctypes.addressof(no_heap) + 4095 & ~4095) == 0
+    assert shared.library.heap_at(ctypes.addressof(no_heap) + 4095 & ~4095) == 0
 
 
-def test_both_sides_work_at_once(shared: Shared, programs: Programs) -> None:
+def test_both_sides_work_at_once(shared: Shared, references: int, programs: Programs) -> None:
     """Python threads and C callers allocate, link and collect in one heap."""
     layout = shared.heap.c_layout("Link")
     source = Path(__file__).parent / "programs" / "shared_heap.c"
     assert layout.declaration in source.read_text(encoding="utf-8")
-    path = Path(trimalloc.heap_library_path())
+    path = Path(trimalloc.heap_library_path(references=references))
     flags = ["-shared", "-fPIC", str(path), f"-Wl,-rpath,{path.parent}"]
+    flags += [] if references == 32 else ["-DTRIMALLOC_WIDE_REFERENCES"]
     hang_links = ctypes.CDLL(str(programs.build(source, flags))).hang_links
     hang_links.argtypes = (_POINTER, _NUMBER, _NUMBER, ctypes.c_int, ctypes.c_int)
     tops = [shared.link(number=-1) for _ in range(4)]
@@ -220,7 +227,7 @@ def test_both_sides_work_at_once(shared: Shared, programs: Programs) -> None:
     shared.heap.verify()
 
 
-def test_the_declaration_places_fields_as_the_heap_does(tmp_path: Path) -> None:
+def test_the_declaration_places_fields_as_the_heap_does(references: int, tmp_path: Path) -> None:
     heap = trimalloc.Heap()
 
     @heap.record
@@ -239,7 +246,8 @@ def test_the_declaration_places_fields_as_the_heap_does(tmp_path: Path) -> None:
         tiny: trimalloc.uint8
         other: Derived | None
 
-    lines = ['#include "trimalloc/heap.h"', "#define CHECK_AT(t, f, n) \\"]
+    lines = [] if references == 32 else ["#define TRIMALLOC_WIDE_REFERENCES"]
+    lines += ['#include "trimalloc/heap.h"', "#define CHECK_AT(t, f, n) \\"]
     lines += ['  _Static_assert(offsetof(struct t, f) == n, "place");']
     for record_class in (Plain, Derived):
         layout = heap.c_layout(record_class)
@@ -256,10 +264,11 @@ def test_the_declaration_places_fields_as_the_heap_does(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_container_has_a_type_and_no_structure() -> None:
+def test_a_container_has_a_type_and_no_structure(references: int) -> None:
     heap = trimalloc.Heap()
     index = heap.map(trimalloc.int64, trimalloc.int64)
     layout = heap.c_layout(type(index))
     assert layout.declaration == ""
-    with LIBRARY.inside(heap) as access:
-        assert LIBRARY.type_of(access, heap.to_reference(index)) == layout.type
+    library = Library(references)
+    with library.inside(heap) as access:
+        assert library.type_of(access, heap.to_reference(index)) == layout.type

@@ -68,14 +68,15 @@ def test_collections_beside_the_program_forget_by_themselves() -> None:
     assert traced_bytes(g.heap) == g.heap.stats().span_bytes == 0
 
 
-def test_the_array_of_a_batch_is_traced_as_long_as_the_batch_lives() -> None:
+def test_the_array_of_a_batch_is_traced_as_long_as_the_batch_lives(references: int) -> None:
+    size = 100_000 * references // 8
     g = graph_classes()
     many = g.Edge.batch(100_000)
     of_spans = g.heap.stats().span_bytes
     before = traced_bytes(g.heap)
     assert of_spans < before < of_spans + 2 * PAGE
     selected = many[::-1]
-    (largest,) = (one for one in traces_of(g.heap.tracemalloc_domain) if one.size == 400_000)
+    (largest,) = (one for one in traces_of(g.heap.tracemalloc_domain) if one.size == size)
     assert __file__ in {frame.filename for frame in largest.traceback}
     del selected
     assert traced_bytes(g.heap) == before

@@ -20,6 +20,8 @@
 // is built anew: all functions that insert may do so, and may collect.
 #pragma once
 
+#include <bit>
+
 #include "engine/frontends/collected/containers/hashing.h"
 #include "engine/frontends/collected/containers/key.h"
 #include "engine/frontends/collected/containers/values.h"
@@ -100,7 +102,7 @@ class HashTable {
     return shape_.linked ? links_at(slot).newer - 1 : next_full(slot + 1);
   }
   // Differs once entries have come or gone, unless as many came as went without a new table.
-  uint64_t state() const { return uint64_t{record_->table} << 32 | record_->count; }
+  uint64_t state() const { return std::rotl(uint64_t{record_->table}, 32) ^ record_->count; }
   // One to take out, of a table that has any: the oldest, or another than those before, so that
   // emptying a table does not search its empty slots again and again.
   uint32_t any() {

@@ -17,7 +17,7 @@ class ContainerLocks {
  public:
   platform::Lock& of(Reference container) {
     // Neighbours get different locks: containers are often made one after another.
-    return locks_[container * kMultiplier >> (32 - kShift)].lock;
+    return locks_[folded(container) * kMultiplier >> (32 - kShift)].lock;
   }
   void reset_after_fork() {
     for (Padded& one : locks_) one.lock.reset_after_fork();

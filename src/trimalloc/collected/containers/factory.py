@@ -47,6 +47,7 @@ class ContainerFactory:
     _classes: dict[str, Any]
     _declared: list[Any]
     _declare: Any
+    _native: Any
 
     def map(
         self,
@@ -96,12 +97,13 @@ class ContainerFactory:
         return self._declare_container(name, face, key, value) if known is None else known
 
     def _declare_container(self, name: str, face: Any, key: FieldType, value: FieldType) -> Any:
+        base = getattr(self._native, face._base)
         space = {
             "__slots__": (),
-            "__layout__": RecordLayout(face._size, (), face._runs),
+            "__layout__": RecordLayout(base._size, (), base._runs),
             "__container__": ContainerKind(key, value, self),
         }
-        made = self._declare(name, (face,), space, face._size, (), face._runs)
+        made = self._declare(name, (face, base), space, base._size, (), base._runs)
         made._contain(key.code, value.code, value.target, face._linked)
         self._declared.append(made)
         return made

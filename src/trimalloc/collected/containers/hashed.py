@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from trimalloc import _collected
 from trimalloc.collected.containers.keyed import Keyed
 from trimalloc.collected.containers.kinds import STEP, empty_numbers
 from trimalloc.collected.fields import BYTES
+from trimalloc.collected.width import NativeTable
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-class Hashed(_collected.Table[_K, _V], Keyed[_K, _V]):
+class Hashed(NativeTable[_K, _V], Keyed[_K, _V]):
     """A hash table."""
 
     __slots__ = ()
+    _base = "Table"
 
     def __iter__(self) -> Iterator[_K]:
         """Go through the keys; RuntimeError when some come or go meanwhile."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trimalloc import _collected
 from trimalloc.collected.fields import BUILTIN, BYTES, REFERENCE, FieldType
+from trimalloc.collected.width import is_record_class
 from trimalloc.optional_numpy import numpy_or_none
 
 INT64, FLOAT64 = 5, 12
@@ -38,8 +38,8 @@ def _named(what: object) -> FieldType:
     """Return the type that a program names; a FieldType of no use when it is nothing known."""
     if isinstance(what, FieldType):
         return what
-    if isinstance(what, _collected.RecordMeta):
-        return FieldType(what.__name__, REFERENCE, 4, target=what)
+    if isinstance(what, type) and is_record_class(what):
+        return FieldType(what.__name__, REFERENCE, 0, target=what)
     if isinstance(what, type) and what in BUILTIN:
         known: FieldType = BUILTIN[what]
         return known

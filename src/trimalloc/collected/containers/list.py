@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar, cast
 
-from trimalloc import _collected
 from trimalloc.collected.containers.kinds import (
     STEP,
     ContainerKind,
@@ -14,11 +13,12 @@ from trimalloc.collected.containers.kinds import (
     values_for,
 )
 from trimalloc.collected.fields import REFERENCE
+from trimalloc.collected.width import NativeList
 
 _V = TypeVar("_V")
 
 
-class List(_collected.List[_V]):
+class List(NativeList[_V]):
     """A list of one type of values that grows at its end, made by ``heap.list(value)``.
 
     A slice is a column: an array of numbers, a batch, or a list of bytes. It is a record, as a map
@@ -26,6 +26,7 @@ class List(_collected.List[_V]):
     """
 
     __slots__ = ()
+    _base = "List"
     _linked = False
     __container__: ContainerKind
 

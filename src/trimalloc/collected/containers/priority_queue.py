@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from trimalloc import _collected
 from trimalloc.collected.containers.kinds import (
     ContainerKind,
     column,
@@ -12,18 +11,20 @@ from trimalloc.collected.containers.kinds import (
     sink_for,
     values_for,
 )
+from trimalloc.collected.width import NativePriorityQueue
 
 _P = TypeVar("_P")
 _V = TypeVar("_V")
 
 
-class PriorityQueue(_collected.PriorityQueue[_P, _V]):
+class PriorityQueue(NativePriorityQueue[_P, _V]):
     """Values in the order of numbers, made by ``heap.priority_queue(priority, value)``.
 
     Of values with equal priorities any comes out first. It is a record, as a map is.
     """
 
     __slots__ = ()
+    _base = "PriorityQueue"
     _linked = False
     __container__: ContainerKind
 

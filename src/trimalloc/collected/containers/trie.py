@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from typing import Any, TypeVar
 
-from trimalloc import _collected
 from trimalloc.collected.containers.keyed import Keyed
 from trimalloc.collected.containers.kinds import INT64, STEP, byte_column, empty_numbers, sink_for
 from trimalloc.collected.fields import FieldType
+from trimalloc.collected.width import NativeTrie
 
 _V = TypeVar("_V")
 
 _LENGTH = FieldType("int64", INT64, 8, "i8")
 
 
-class Trie(_collected.Trie[_V], Keyed[bytes, _V]):
+class Trie(NativeTrie[_V], Keyed[bytes, _V]):
     """A mapping from bytes that knows prefixes, made by ``heap.trie(value)``.
 
     Its keys are in order. It is a record, as a map is.
     """
 
     __slots__ = ()
+    _base = "Trie"
 
     def __iter__(self) -> Iterator[bytes]:
         """Go through the keys in order; some may come and go meanwhile."""

@@ -2,11 +2,18 @@
 #include "trimalloc/heap.h"
 
 /* As heap.c_layout prints it, for the class of the test. */
+#ifdef TRIMALLOC_WIDE_REFERENCES
+struct Link {
+  trimalloc_ref next;
+  int64_t number;
+};
+#else
 struct Link {
   trimalloc_ref next;
   uint8_t filler_4[4];
   int64_t number;
 };
+#endif
 
 /* Hangs `length` fresh links behind `top`, `rounds` times over. How many there was memory for. */
 int hang_links(uintptr_t address, trimalloc_type type, trimalloc_ref top, int length, int rounds) {

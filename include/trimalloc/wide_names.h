@@ -1,0 +1,81 @@
+/* The names under which libtrimalloc_heap64.so has what trimalloc/heap.h and trimalloc/containers.h
+ * declare: a process may have both libraries, a program both widths in different files. heap.h includes
+ * this when TRIMALLOC_WIDE_REFERENCES is defined. */
+#ifndef TRIMALLOC_WIDE_NAMES_H
+#define TRIMALLOC_WIDE_NAMES_H
+
+/* Structures that hold references, or lead to them: other types for C++, where both are linked. */
+#define trimalloc_run trimalloc64_run
+#define trimalloc_access trimalloc64_access
+#define trimalloc_stack trimalloc64_stack
+#define trimalloc_item trimalloc64_item
+
+#define trimalloc_array_bytes trimalloc64_array_bytes
+#define trimalloc_array_length trimalloc64_array_length
+#define trimalloc_array_refs trimalloc64_array_refs
+#define trimalloc_at trimalloc64_at
+#define trimalloc_clear trimalloc64_clear
+#define trimalloc_collect trimalloc64_collect
+#define trimalloc_containers_create trimalloc64_containers_create
+#define trimalloc_count trimalloc64_count
+#define trimalloc_enter trimalloc64_enter
+#define trimalloc_first trimalloc64_first
+#define trimalloc_free_record trimalloc64_free_record
+#define trimalloc_get trimalloc64_get
+#define trimalloc_heap_at trimalloc64_heap_at
+#define trimalloc_heap_at_abi trimalloc64_heap_at_abi
+#define trimalloc_heap_collect_always trimalloc64_heap_collect_always
+#define trimalloc_heap_create trimalloc64_heap_create
+#define trimalloc_heap_create_abi trimalloc64_heap_create_abi
+#define trimalloc_heap_destroy trimalloc64_heap_destroy
+#define trimalloc_heap_freeze trimalloc64_heap_freeze
+#define trimalloc_heap_get_stats trimalloc64_heap_get_stats
+#define trimalloc_heap_open trimalloc64_heap_open
+#define trimalloc_heap_open_abi trimalloc64_heap_open_abi
+#define trimalloc_heap_release trimalloc64_heap_release
+#define trimalloc_heap_save trimalloc64_heap_save
+#define trimalloc_heap_saved_count trimalloc64_heap_saved_count
+#define trimalloc_heap_saved_root trimalloc64_heap_saved_root
+#define trimalloc_heap_saved_text trimalloc64_heap_saved_text
+#define trimalloc_heap_set_gc_percent trimalloc64_heap_set_gc_percent
+#define trimalloc_heap_set_limit trimalloc64_heap_set_limit
+#define trimalloc_heap_verify trimalloc64_heap_verify
+#define trimalloc_is_live trimalloc64_is_live
+#define trimalloc_leave trimalloc64_leave
+#define trimalloc_load trimalloc64_load
+#define trimalloc_longest_prefix trimalloc64_longest_prefix
+#define trimalloc_new trimalloc64_new
+#define trimalloc_new_bytes trimalloc64_new_bytes
+#define trimalloc_new_refs trimalloc64_new_refs
+#define trimalloc_new_slow trimalloc64_new_slow
+#define trimalloc_next trimalloc64_next
+#define trimalloc_poll trimalloc64_poll
+#define trimalloc_poll_slow trimalloc64_poll_slow
+#define trimalloc_pop trimalloc64_pop
+#define trimalloc_push trimalloc64_push
+#define trimalloc_put trimalloc64_put
+#define trimalloc_ref_to trimalloc64_ref_to
+#define trimalloc_region_add trimalloc64_region_add
+#define trimalloc_region_begin trimalloc64_region_begin
+#define trimalloc_region_end trimalloc64_region_end
+#define trimalloc_region_keep trimalloc64_region_keep
+#define trimalloc_remove trimalloc64_remove
+#define trimalloc_root_add trimalloc64_root_add
+#define trimalloc_root_get trimalloc64_root_get
+#define trimalloc_root_remove trimalloc64_root_remove
+#define trimalloc_root_set trimalloc64_root_set
+#define trimalloc_set_capacity trimalloc64_set_capacity
+#define trimalloc_stack_create trimalloc64_stack_create
+#define trimalloc_stack_destroy trimalloc64_stack_destroy
+#define trimalloc_store trimalloc64_store
+#define trimalloc_store_slow trimalloc64_store_slow
+#define trimalloc_take_reclaimed trimalloc64_take_reclaimed
+#define trimalloc_type_create trimalloc64_type_create
+#define trimalloc_type_of trimalloc64_type_of
+#define trimalloc_walk trimalloc64_walk
+#define trimalloc_watch_reclaims trimalloc64_watch_reclaims
+#define trimalloc_weak_add trimalloc64_weak_add
+#define trimalloc_weak_load trimalloc64_weak_load
+#define trimalloc_weak_remove trimalloc64_weak_remove
+
+#endif
