@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-SOURCES := $(shell find engine bindings launcher src include -type f -not -path '*/__pycache__/*') \
+SOURCES := $(shell find cmake engine bindings launcher src include -type f -not -path '*/__pycache__/*') \
            CMakeLists.txt pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -51,7 +51,7 @@ engine: build/engine/build.ninja
 	@cmake --build build/engine --target trimalloc_preload trimalloc_preload_cpu \
 	  trimalloc_heap trimalloc_heap64
 
-build/engine/build.ninja: $(VENV)/tools CMakeLists.txt
+build/engine/build.ninja: $(VENV)/tools CMakeLists.txt cmake/engine.cmake
 	@cmake -S . -B build/engine -G Ninja >build-engine.log 2>&1 || (cat build-engine.log; false)
 	@rm -f build-engine.log
 

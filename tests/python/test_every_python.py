@@ -1,6 +1,7 @@
 """The package on the other CPython versions of this machine: built and tested for each.
 
-Each version has an environment of its own under build/pythons, made once; the wheel is built anew.
+Each version has an environment of its own under build/pythons, made once; the extensions are built
+anew, over the engine's libraries that are there (`make engine`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def run(*words: str | Path, **variables: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", [version for version in SUPPORTED if version != THIS])
-def test_the_package_works_on(version: str) -> None:
+def test_the_package_works_on(version: str, library: Path) -> None:
     interpreter = find_python(version)
     if interpreter is None:
         pytest.skip(f"no CPython {version} on this machine")
@@ -54,6 +55,7 @@ def test_the_package_works_on(version: str) -> None:
         *pip,
         *("--no-build-isolation", "--no-deps", "--force-reinstall"),
         f"--config-settings=build-dir=build/pythons/{version}/build",
+        f"--config-settings=cmake.define.TRIMALLOC_ENGINE={library.parent}",
         ROOT,
         PATH=binaries,
     )
