@@ -192,7 +192,7 @@ CASE(AtTheLimitGarbageMakesRoomForMoreRuns) {
 // A batch of `count` fresh nodes.
 collected::RootArray* make_batch(SmallCollected& f, Access& access, uint32_t count) {
   const uint32_t step = f.heap->source(f.node->source).slot_granules();
-  CollectedHeap::Foreseen foreseen(*f.heap, access, count * sizeof(Node));
+  CollectedHeap::Foreseen foreseen(*f.heap, access, count * kNodeBytes);
   collected::RootArray* array = f.heap->add_root_runs(access, step);
   for (uint32_t made = 0; made < count;) {
     Reference first = kNone;
@@ -200,7 +200,7 @@ collected::RootArray* make_batch(SmallCollected& f, Access& access, uint32_t cou
     const uint32_t run = f.heap->allocate_run(access, *f.node, count - made, &first);
     CHECK(run != 0);
     f.heap->append_root_run(access, array, first, run);
-    foreseen.note_made(run * sizeof(Node));
+    foreseen.note_made(run * kNodeBytes);
     made += run;
   }
   f.heap->prefer_huge_pages(*array);
@@ -224,7 +224,7 @@ CASE(BatchesThatLiveMoveTheGoalAndThoseThatAreDroppedDoNot) {
   HeapOptions options = small_heap();
   options.concurrent = true;
   SmallCollected f(options);
-  const uint32_t many = 8 * tunable::kMiB / sizeof(Node);
+  const uint32_t many = 8 * tunable::kMiB / kNodeBytes;
   for (int i = 0; i < 20; ++i) {  // 160 MiB in all, of which none lives
     Access access(*f.heap);
     f.heap->remove_root_array(access, make_batch(f, access, many));

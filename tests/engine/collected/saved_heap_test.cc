@@ -386,7 +386,7 @@ CASE(WhateverThePagesHoldTheHeapStaysWhole) {
       Reference* const kept = opened.heap->roots().slot(root);
       opened.heap->saved().for_each_span([&](const collected::SavedSpan& span) {
         auto* const slot = reinterpret_cast<Reference*>(
-            opened.heap->address_of(collected::first_granule(span.first)) + sizeof(Node));
+            opened.heap->address_of(collected::first_granule(span.first)) + kNodeBytes);
         opened.heap->store(access, slot, *kept);
       });
       opened.heap->collect(access);

@@ -105,3 +105,33 @@ def test_ctypes_can_use_it() -> None:
     library.trimalloc_heap_verify(heap)
     library.trimalloc_heap_destroy(heap)
     assert length == 1000
+
+
+def test_a_program_has_both_widths_in_two_files(tmp_path: Path) -> None:
+    body = """
+#include "trimalloc/heap.h"
+#include <stdio.h>
+void NAME(void) {
+  trimalloc_heap *heap = trimalloc_heap_create(NULL);
+  trimalloc_access access;
+  trimalloc_type type = trimalloc_type_create(heap, 16, NULL, 0);
+  trimalloc_enter(heap, &access);
+  trimalloc_ref record = trimalloc_new(&access, type);
+  printf("%zu %d\\n", sizeof record, trimalloc_is_live(&access, record));
+  trimalloc_leave(&access);
+  trimalloc_heap_destroy(heap);
+}
+"""
+    wide = "#define TRIMALLOC_WIDE_REFERENCES\n" + body.replace("NAME", "wide")
+    main = "void narrow(void);\nvoid wide(void);\nint main(void) { narrow(); wide(); }\n"
+    sources = {"narrow.c": body.replace("NAME", "narrow"), "wide.c": wide, "main.c": main}
+    for name, text in sources.items():
+        (tmp_path / name).write_text(text)
+    libraries = [Path(trimalloc.heap_library_path(references=width)) for width in (32, 64)]
+    words = ["cc", "-O1", *(str(tmp_path / name) for name in sources)]
+    words += [f"-I{trimalloc.get_include()}", *map(str, libraries)]
+    words += [f"-Wl,-rpath,{libraries[0].parent}", "-o", str(tmp_path / "both")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ran = subprocess.run([str(tmp_path / "both")], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "4 1\n8 1\n")
