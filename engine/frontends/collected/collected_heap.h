@@ -458,7 +458,7 @@ class CollectedHeap {
   void set_pace(uint64_t runway);
   uint64_t runway(uint64_t allocated_last, uint64_t marked_ns) const;
   void release_free_pages(uint64_t keep_bytes);
-  uint64_t room_to_grow() const;
+  uint64_t room_to_grow();
   void assist();
   void announce_phase();
   void start_cycle(Access& access);
@@ -534,6 +534,8 @@ class CollectedHeap {
   platform::Lock blocks_lock_{platform::Rank::kSlots};
   std::atomic<ReferenceBlock*> shaded_{nullptr};  // changes under the lock
   BlackBlock* black_ = nullptr;
+  uint64_t kept_room_ = 0;       // free bytes that are not given back; since when; the same
+  uint64_t kept_ns_ = 0;
   FixedAllocator<ReferenceBlock> shade_cells_;
   FixedAllocator<BlackBlock> black_cells_;
   struct RememberedPage {

@@ -6,6 +6,7 @@
 #include "tests/engine/support/collected.h"
 #include "tests/engine/support/random.h"
 #include "tests/support/cases.h"
+#include "tests/support/residency.h"
 
 namespace tri::testing {
 namespace {
@@ -93,6 +94,38 @@ CASE(NothingReachableIsLostWhileThreadsMoveItAbout) {
     f.heap->collect();
     f.heap->verify();
     CHECK_EQ(f.live_records(), 0u);
+  }
+}
+
+// What the heap grew into a moment ago it keeps, and gives back when it has not grown so since.
+CASE(FreePagesAreKeptForAMomentAndThenGoBack) {
+  SmallCollected f(shared_heap());
+  const auto fill = [&](int records) {
+    Access access(*f.heap);
+    const RootId root = f.heap->add_root(access, kNone);
+    for (int i = 0; i < records; ++i) {
+      const Reference record = f.make(access);
+      f.heap->store(access, &f.at(record).left, *f.heap->roots().slot(root));
+      f.heap->set_root(access, f.heap->roots().slot(root), record);
+    }
+    f.heap->remove_root(access, root);
+  };
+  const auto collect_by_itself = [&] {
+    const uint64_t cycles = f.heap->counters().cycles;
+    while (f.heap->counters().cycles < cycles + 2) {
+      Access access(*f.heap);
+      for (int i = 0; i < 1000; ++i) f.make(access);
+    }
+  };
+  const auto free_bytes = [&] { return bytes_of(f.heap->page_counters().free_resident); };
+  constexpr int kRecords = 2000000;  // 32 MiB that live, and as many to grow into
+  constexpr size_t kMuch = 8 * tunable::kMiB;
+  fill(kRecords);
+  collect_by_itself();
+  CHECK_LT(kMuch, free_bytes());
+  while (free_bytes() > kMuch) {
+    sleep_ms(200);
+    collect_by_itself();
   }
 }
 
