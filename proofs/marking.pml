@@ -6,8 +6,8 @@
  * Proved    safe: nothing that a root, a field or a weak reference leads to is swept or handed out
  *           again; terminates: each marking ends, under weak fairness, whatever mutators do.
  * Assumed   memory is sequentially consistent; processors.pml, for what holding one means. In C11
- *           terms: load_reference() acquires, store_reference() and exchange_reference() release, so
- *           that the marker sees a record zeroed; the acquire of a processor orders `marking`, a
+ *           terms: load_reference() acquires, store_reference() releases, so that the
+ *           marker sees a record zeroed; the acquire of a processor orders `marking`, a
  *           relaxed load.
  * World     two records of one page with one reference each, two handles; one thread that does
  *           everything for ever. With a weak reference: one record, or two in any graph from which
@@ -88,9 +88,8 @@ bool suspect;             /* WeakTable::first_suspect_ */
         shaded_blocks = shaded_blocks | (bit(shaded[me]) & ~1); shaded[me] = record \
      :: else fi
 
-/* CollectedHeap::store(): exchange_reference(), and a shade of what that returned. They are steps of
- * their own, since two threads may store into one slot; the shade is into a buffer that nobody else
- * looks at. */
+/* CollectedHeap::store(): a shade of what the slot holds, and the store. They are steps of their own,
+ * since two threads may store into one slot; the shade is into a buffer that nobody else looks at. */
 inline store(me, slot, value) {
 #if defined(BROKEN_SHADES_AFTER_STORE)
   field[slot] = value;
@@ -101,8 +100,8 @@ inline store(me, slot, value) {
 #elif defined(BROKEN_NO_BARRIER)
   field[slot] = value
 #else
-  atomic { old = field[slot]; field[slot] = value }
-  atomic { shade(me, old); old = 0 }
+  atomic { shade(me, field[slot]) }
+  field[slot] = value
 #endif
 }
 
@@ -135,7 +134,7 @@ inline take_run(me) {
 /* One call after another, each with a processor. Handles are read in the step that takes it: they
  * do not change under a call that is given them. */
 proctype Mutator(byte me) {
-  byte record, value, old, to;
+  byte record, value, to;
 end_idle:
   do
   :: atomic {

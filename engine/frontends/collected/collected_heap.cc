@@ -230,7 +230,11 @@ bool CollectedHeap::next_run_in_span(Processor& processor, SourceId id, Run& run
   const Reference stop = space_.live.next_set(begin, std::min(end, begin + most));
   // The records' memory first, then the bits that say there are records.
   const size_t bytes = size_t{stop - begin} * kGranuleBytes;
-  if (!run.span->zero) space_.clear(begin, stop);
+  if (!run.span->zero) {
+    space_.clear(begin, stop);
+  } else if (is_marking()) {
+    space_.touch(begin, stop);
+  }
   space_.live.set_slots(begin, stop, run.slot);
   if (space_.marking.load(std::memory_order_relaxed)) note_black(processor, begin, stop, run.slot);
   run.next = begin;

@@ -173,13 +173,19 @@ class CollectedHeap {
   void store(Access& access, Reference* slot, Reference value) {
     if (__builtin_expect(has_frozen_, 0)) remember(slot);
     if (__builtin_expect(space_.marking.load(std::memory_order_relaxed), 0)) {
-      shade(access, exchange_reference(slot, value));
-    } else {
-      store_reference(slot, value);
+      // Where two threads store into one slot, both may shade what was there and neither what one
+      // of them has stored: that is new, or reached from elsewhere, as every value is that a slot
+      // gets while marking.
+      if (const Reference before = load_reference(slot)) shade(access, before);
     }
+    store_reference(slot, value);
   }
-  // Whether a store has more to do than to store. Changes only while the world is stopped.
-  bool stores_are_watched() const { return is_marking() || has_frozen_; }
+  // Which stores have more to do than to store. Changes only while the world is stopped.
+  enum class Watched : uint32_t { kNothing, kOverwriting, kAll };
+  Watched watched_stores() const {
+    if (has_frozen_) return Watched::kAll;
+    return is_marking() ? Watched::kOverwriting : Watched::kNothing;
+  }
   // Keeps a record through the cycle that is marking: for references that come from elsewhere than
   // a record or a root, as weak ones do.
   void shade(Access& access, Reference reference);
@@ -511,6 +517,8 @@ class CollectedHeap {
   std::atomic<uint64_t> last_mark_ns_{0};
   uint64_t mark_work_ns_ = 0;    // of the last marking, in all threads; the same
   uint64_t last_marked_ns_ = 0;  // when the last cycle's marking ended; under the cycle lock
+  uint64_t kept_room_ = 0;       // free bytes that are not given back; since when; the same
+  uint64_t kept_ns_ = 0;
   // When the trigger was last reached, and allocated_bytes_ then. Written by who starts a cycle.
   std::atomic<uint64_t> triggered_ns_{0};
   std::atomic<uint64_t> triggered_at_{0};
@@ -534,8 +542,6 @@ class CollectedHeap {
   platform::Lock blocks_lock_{platform::Rank::kSlots};
   std::atomic<ReferenceBlock*> shaded_{nullptr};  // changes under the lock
   BlackBlock* black_ = nullptr;
-  uint64_t kept_room_ = 0;       // free bytes that are not given back; since when; the same
-  uint64_t kept_ns_ = 0;
   FixedAllocator<ReferenceBlock> shade_cells_;
   FixedAllocator<BlackBlock> black_cells_;
   struct RememberedPage {
