@@ -40,6 +40,7 @@
 #include "engine/frontends/collected/weak_table.h"
 #include "engine/platform/lock.h"
 #include "engine/platform/os.h"
+#include "engine/platform/processor.h"
 
 namespace tri::collected {
 
@@ -48,9 +49,10 @@ struct HeapOptions {
   uint32_t processors = 0;       // 0: as many as CPUs
   uint32_t markers = 0;          // see Markers::start()
   int gc_percent = 100;
-  size_t limit_bytes = 0;  // 0: none
-  bool checked = false;    // poison what is freed, verify references
-  bool concurrent = true;  // cycles that allocation starts have a thread of their own
+  size_t limit_bytes = 0;     // 0: none
+  bool checked = false;       // poison what is freed, verify references
+  bool concurrent = true;     // cycles that allocation starts have a thread of their own
+  bool stores_alone = false;  // try_store() is used: each cycle makes a system call more
   // Outlives the heap; may be null.
   const Observer* observer = nullptr;
   uint64_t sample_bytes = 0;  // from one sampled byte to the next, on average; 0: none
@@ -185,6 +187,14 @@ class CollectedHeap {
   Watched watched_stores() const {
     if (has_frozen_) return Watched::kAll;
     return is_marking() ? Watched::kOverwriting : Watched::kNothing;
+  }
+  // A store by a caller that holds no processor: for one that makes a single store, since to take a
+  // processor and give it back takes five times as long. Roots keep `value` and the record that the
+  // slot lies in. False: not now, the caller is to take one. Told at the head of stopping.cc.
+  bool try_store(Reference* slot, Reference value) {
+    // Where there are no sequences the word never is 0, and sequences_ means nothing.
+    return __atomic_load_n(&stores_closed_, __ATOMIC_RELAXED) == 0 &&
+           platform::store_if_open(sequences_, &stores_closed_, slot, value);
   }
   // Keeps a record through the cycle that is marking: for references that come from elsewhere than
   // a record or a root, as weak ones do.
@@ -435,6 +445,8 @@ class CollectedHeap {
   using StopWork = void (CollectedHeap::*)();
   enum Stopping : uint32_t { kWaitForTheStop = 1, kHelpToStop = 2 };
   enum StopState : uint32_t { kStopIdle, kStopWanted, kStopTaken };
+  void close_stores();
+  void open_stores();
   void stop_world();
   void start_world();
   uint64_t run_stopped(StopWork work);
@@ -490,6 +502,11 @@ class CollectedHeap {
 
   // Not 0: a Stopping. The futex of those who wait while the world is stopped.
   std::atomic<uint32_t> stopping_{0};
+  // Not 0: stores take a processor. Changes under the cycle lock, by who stops and starts the
+  // world.
+  uint32_t stores_closed_ = 1;
+  bool stores_alone_ = false;  // or it is always 1
+  platform::ProcessorArea sequences_;
   // What the collector wants done while the world is stopped; nullptr when it has been. It and what
   // follows are those of whom the state says.
   std::atomic<uint32_t> stop_state_{kStopIdle};
