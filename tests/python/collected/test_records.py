@@ -203,8 +203,8 @@ def test_defaults_are_those_of_the_class_body() -> None:
 def test_any_number_of_fields_is_found_by_name() -> None:
     heap = trimalloc.Heap()
     names = [f"field_{number}" for number in range(200)]
-    Wide = heap.record(type("Wide", (), {"__annotations__": dict.fromkeys(names, int)}))
-    record = Wide()
+    wide = heap.record(type("Wide", (), {"__annotations__": dict.fromkeys(names, int)}))
+    record = wide()
     for number, name in enumerate(names):
         setattr(record, name, number << 40)
     assert [getattr(record, name) for name in names] == [n << 40 for n in range(200)]
