@@ -63,7 +63,7 @@ byte holder[PROCESSORS] = kNobody; /* Processor::taken, and by whom */
 byte stopping;                     /* stopping_ */
 mtype stop_state = kStopIdle;      /* stop_state_ */
 mtype stop_work = NOTHING;         /* stop_work_ */
-bool stop_waits_for_marker;        /* stop_waits_for_marker_ */
+bool stop_waits_for_marker;        /* stop_waits_for_markers_ */
 bool sleeping[THREADS];            /* on its futex */
 bool cycle_lock;
 bool marker_lock;
