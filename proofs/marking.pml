@@ -6,12 +6,14 @@
  * Proved    safe: nothing that a root, a field or a weak reference leads to is swept or handed out
  *           again; terminates: each marking ends, under weak fairness, whatever mutators do.
  * Assumed   memory is sequentially consistent; processors.pml, for what holding one means. In C11
- *           terms: load_reference() acquires, store_reference() and exchange_reference() release, so
- *           that the marker sees a record zeroed; the acquire of a processor orders `marking`, a
- *           relaxed load.
+ *           terms: load_reference() acquires, store_reference() releases, so that the
+ *           marker sees a record zeroed; the acquire of a processor orders `marking`, a
+ *           relaxed load. restart_sequences() is a barrier of every thread, and no sequence that
+ *           has looked before it stores after it: what the kernel promises.
  * World     two records of one page with one reference each, two handles; one thread that does
  *           everything for ever. With a weak reference: one record, or two in any graph from which
- *           records only go. Two threads that race for fields, from any graph. Runs have as many
+ *           records only go. Two threads that race for fields, from any graph. With ALONE, stores
+ *           that take no processor beside those that do. Runs have as many
  *           slots as are free, blocks of shades have one.
  * Left out  records freed by hand, frozen pages, arrays of roots, a marking that is given up,
  *           stacks of roots, a shade for which there is no memory; who makes the stops.
@@ -21,6 +23,8 @@
  *   safe -DWEAK -DRECORDS=1
  *   safe -DWEAK -DANY_GRAPH
  *   safe -DMUTATORS=2 -DANY_GRAPH
+ *   safe -DALONE
+ *   safe -DALONE -DMUTATORS=2 -DANY_GRAPH
  *   terminates
  *
  * Broken variants, each with the check that must fail:
@@ -35,6 +39,9 @@
  *   BROKEN_BUFFERS_FORGOTTEN   safe        the second stop leaves processors their shades
  *   BROKEN_UNSWEPT_TAKEN       safe        a run is taken from a page that is not swept
  *   BROKEN_BITS_LEFT           safe        sweeping leaves seen bits for the next marking
+ *   BROKEN_NO_RESTART          safe -DALONE -DMUTATORS=2 -DANY_GRAPH  the first stop does not wait for stores under way
+ *   BROKEN_RESTART_FIRST       safe -DALONE -DMUTATORS=2 -DANY_GRAPH  sequences are restarted, then told to take processors
+ *   BROKEN_OPEN_TOO_EARLY      safe -DALONE  stores need no processor as soon as the world goes on
  *   BROKEN_MARKS_AGAIN         terminates  mark() queues a record that it has seen
  *   BROKEN_WAITS_FOR_BLOCKS    terminates  marking goes on while mutators shade anything
  */
@@ -60,6 +67,8 @@ bool unswept; /* the same */
 bool marking;
 bool stopping;
 bool taken[2];     /* Processor::taken; a mutator has its own, see processors.pml */
+bool stores_closed; /* CollectedHeap::stores_closed_ */
+bool looked[2];     /* a mutator is in a sequence, and has seen that stores are open */
 byte ready[2];     /* Processor::runs: records that are live and not handed out */
 byte shaded[2];    /* Processor::shaded, a block of one: the next one fills it */
 byte black[2];     /* Processor::black */
@@ -88,9 +97,8 @@ bool suspect;             /* WeakTable::first_suspect_ */
         shaded_blocks = shaded_blocks | (bit(shaded[me]) & ~1); shaded[me] = record \
      :: else fi
 
-/* CollectedHeap::store(): exchange_reference(), and a shade of what that returned. They are steps of
- * their own, since two threads may store into one slot; the shade is into a buffer that nobody else
- * looks at. */
+/* CollectedHeap::store(): a shade of what the slot holds, and the store. They are steps of their own,
+ * since two threads may store into one slot; the shade is into a buffer that nobody else looks at. */
 inline store(me, slot, value) {
 #if defined(BROKEN_SHADES_AFTER_STORE)
   field[slot] = value;
@@ -101,8 +109,8 @@ inline store(me, slot, value) {
 #elif defined(BROKEN_NO_BARRIER)
   field[slot] = value
 #else
-  atomic { old = field[slot]; field[slot] = value }
-  atomic { shade(me, old); old = 0 }
+  atomic { shade(me, field[slot]) }
+  field[slot] = value
 #endif
 }
 
@@ -130,12 +138,28 @@ inline take_run(me) {
 #endif
 }
 
+/* CollectedHeap::close_stores(): who is in a sequence begins anew. */
+#if defined(BROKEN_NO_RESTART)
+#define close_stores() stores_closed = true
+#elif defined(BROKEN_RESTART_FIRST)
+#define close_stores() atomic { looked[0] = false; looked[1] = false }; stores_closed = true
+#else
+#define close_stores() stores_closed = true; atomic { looked[0] = false; looked[1] = false }
+#endif
+
+/* start_world(), and in it open_stores() */
+#ifdef BROKEN_OPEN_TOO_EARLY
+#define start_world() stores_closed = false; stopping = false
+#else
+#define start_world() stores_closed = marking; stopping = false
+#endif
+
 #define is_usable(record) assert((record) == 0 || (live & bit(record)))
 
 /* One call after another, each with a processor. Handles are read in the step that takes it: they
  * do not change under a call that is given them. */
 proctype Mutator(byte me) {
-  byte record, value, old, to;
+  byte record, value, to;
 end_idle:
   do
   :: atomic {
@@ -161,6 +185,32 @@ end_idle:
 #endif
        fi
      }
+#ifdef ALONE
+  :: atomic { /* CollectedHeap::try_store(), and store_if_open(): handles keep both records */
+#if MUTATORS == 1
+       if :: root[0] != 0 -> record = root[0] :: root[1] != 0 -> record = root[1] fi;
+       if :: value = root[0] :: value = root[1] :: value = 0 fi
+#else
+       root[me] != 0 -> record = root[me];
+       if :: value = root[me] :: value = 0 fi
+#endif
+     }
+begins:
+     atomic {
+       if
+       :: stores_closed -> record = 0; value = 0; goto end_idle /* takes a processor: as above */
+       :: else -> looked[me] = true
+       fi
+     }
+     atomic {
+       if
+       :: looked[me] -> field[record] = value; looked[me] = false; record = 0; value = 0;
+          goto end_idle
+       :: else -> goto begins
+       fi
+     }
+#endif
+  od;
 reads: /* a field into a handle */
      atomic { value = field[record]; record = 0; is_usable(value) }
      set_root(me, to, value);
@@ -198,8 +248,8 @@ loads_weak: /* CollectedHeap::load_weak() */
      atomic { shade(me, value) }
 #endif
      set_root(me, to, value);
+     goto end_idle
 #endif
-  od
 }
 
 /* --- the collector -------------------------------------------------------------------------- */
@@ -322,14 +372,18 @@ active proctype Collector() {
   }
 end_between_cycles:
   do
-  :: stopping = true; /* begin_marking() */
+  :: skip; /* begin_marking() */
+#ifdef ALONE
+     close_stores();
+#endif
+     stopping = true;
      atomic {
        stopped() -> skip;
 #ifndef BROKEN_RUNS_KEPT
        flush_processors();
 #endif
        marking = true;
-       stopping = false
+       start_world()
      }
      atomic { at = root[0]; mark(at); at = 0 } /* mark_roots() */
      atomic { at = root[1]; mark(at); at = 0 }
@@ -371,7 +425,7 @@ end_between_cycles:
           :: !queued -> finish_marking(); finished = true
           :: else
           fi
-          stopping = false
+          start_world()
         }
      od
      do /* sweep_all() */

@@ -17,19 +17,27 @@ Records {int64, two references}, each linked to two others, in a process of its 
     get ns     one number of each record into an array or list of its own, per record
     set ns     the same written from one
     sum ns     the sum of one number of each record, per record: NumPy's needs no copy
+
+The row "own functions" is what CPython takes to call attribute functions that do nothing, which
+a C type needs whose fields are no Python objects (own_functions.c, with Python's headers).
 """
 
 from __future__ import annotations
 
 import gc
+import importlib.machinery
+import importlib.util
 import json
 import os
 import statistics
 import subprocess
 import sys
+import sysconfig
 import time
 from functools import partial
+from pathlib import Path
 
+from bench.compile import compile_c
 from bench.python.harness import require, status_kib
 
 TYPE_CHECKING = False
@@ -231,6 +239,22 @@ def heap(count: int, references: int = 32) -> tuple[Any, Callable[[], dict[str, 
     return (home, records), figures
 
 
+def own_functions() -> Any:
+    """An object of a type with attribute functions of its own that do nothing."""
+    source = Path(__file__).with_name("own_functions.c")
+    flags = ["-shared", "-fPIC", f"-I{sysconfig.get_path('include')}"]
+    name = f"collected/own_functions{sysconfig.get_config_var('EXT_SUFFIX')}"
+    loader = importlib.machinery.ExtensionFileLoader(
+        "own_functions", str(compile_c(name, [source], flags))
+    )
+    spec = importlib.util.spec_from_loader("own_functions", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module.Object()
+
+
+OWN_FUNCTIONS = "own functions"
 KINDS = {
     "__slots__": slots,
     "dict": dicts,
@@ -242,6 +266,8 @@ KINDS = {
 
 def measure(kind: str, count: int) -> dict[str, float]:
     """All figures of one kind, in this process."""
+    if kind == OWN_FUNCTIONS:
+        return access_figures(own_functions(), None)
     gc.collect()
     collecting = seconds(gc.collect)
     before = status_kib("VmRSS")
@@ -270,7 +296,10 @@ def main(argv: list[str]) -> None:
     print(f"{count} records {{int64, two references}}, Python {sys.version.split()[0]}\n")
     print("| | " + " | ".join(FIGURES) + " |")
     print("| --- |" + " ---: |" * len(FIGURES))
-    for kind in KINDS:
+    kinds = list(KINDS)
+    if Path(sysconfig.get_path("include"), "Python.h").exists():
+        kinds.insert(1, OWN_FUNCTIONS)
+    for kind in kinds:
         command = [sys.executable, "-m", "bench.collected.records", str(count), kind]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

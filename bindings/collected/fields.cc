@@ -22,8 +22,7 @@ void release(HeapState* heap) {
 }
 
 const Field* find_field_slow(const RecordInfo& info, PyObject* name) {
-  const auto address = reinterpret_cast<uintptr_t>(name);
-  for (auto at = static_cast<uint32_t>(address >> 4);; ++at) {
+  for (uint32_t at = place_of_name(name);; ++at) {
     const RecordInfo::Entry& entry = info.table[at & info.table_mask];
     if (entry.name == name) return entry.field;
     if (entry.name == nullptr) break;
@@ -281,8 +280,10 @@ bool write_reference(const RecordInfo& info, const Handle* self, const Field& fi
                      PyObject* value) {
   if (!check_target(info, field, value)) return false;
   CollectedHeap& heap = *info.heap->heap;
+  const Reference reference = heap.reference_to(handle_of(value)->record);
+  if (heap.try_store(slot_of(self, field), reference)) return true;
   Access access(heap);
-  heap.store(access, slot_of(self, field), heap.reference_to(handle_of(value)->record));
+  heap.store(access, slot_of(self, field), reference);
   return true;
 }
 
@@ -303,15 +304,28 @@ bool check_alive(const HeapState& heap, const Handle* handle, const RecordInfo& 
   return is_alive(heap, handle, info) || raise_freed();
 }
 
+// Keeps what a name has been found to mean.
+static PyObject* note_resolved(const Field& field, PyObject* target) {
+  PyTypeObject* nobody = nullptr;
+  auto* const type = reinterpret_cast<PyTypeObject*>(Py_NewRef(target));
+  if (!field.resolved.compare_exchange_strong(nobody, type, std::memory_order_acq_rel)) {
+    Py_DECREF(target);
+  }
+  return target;
+}
+
 PyObject* resolve_target(const RecordInfo& info, const Field& field) {
   if (field.target == nullptr) return Py_None;
-  if (!PyUnicode_Check(field.target)) return field.target;
+  if (PyTypeObject* const resolved = field.resolved.load(std::memory_order_acquire)) {
+    return reinterpret_cast<PyObject*>(resolved);
+  }
+  if (!PyUnicode_Check(field.target)) return note_resolved(field, field.target);
   PyObject* target = PyDict_GetItemWithError(info.heap->by_name, field.target);
   if (target == nullptr && PyErr_Occurred() == nullptr) {
     PyErr_Format(PyExc_TypeError, "field %R refers to %R, which is not declared yet", field.name,
                  field.target);
   }
-  return target;
+  return target == nullptr ? nullptr : note_resolved(field, target);
 }
 
 bool check_target(const RecordInfo& info, const Field& field, PyObject* value) {

@@ -84,6 +84,7 @@ PyObject* heap_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) 
   options.limit_bytes = static_cast<size_t>(limit < 0 ? 0 : limit);
   options.checked = checked != 0;
   options.concurrent = concurrent != 0;
+  options.stores_alone = true;
   options.observer = &object->state->observer;
   options.sample_bytes = static_cast<uint64_t>(sample_bytes);
   tri::collected::FileHeader header;
@@ -177,16 +178,39 @@ bool parse_field(PyObject* description, Field* field) {
   return true;
 }
 
+Quick quick_of(const Field& field) {
+  if (field.code == Code::kReference) return Quick::kReference;
+  if (!field.is_plain) return Quick::kNo;
+  if (field.code == Code::kInt64) return Quick::kInt64;
+  return field.code == Code::kFloat64 ? Quick::kFloat64 : Quick::kPlain;
+}
+
+// Whether two names would begin their search at one place of a table of so many entries.
+bool names_meet(const RecordInfo& info, uint32_t entries) {
+  for (uint32_t i = 0; i < info.field_count; ++i) {
+    for (uint32_t other = 0; other < i; ++other) {
+      const uint32_t apart =
+          place_of_name(info.fields[i].name) ^ place_of_name(info.fields[other].name);
+      if ((apart & (entries - 1)) == 0) return true;
+    }
+  }
+  return false;
+}
+
+// An access looks at one place before it searches, so a longer table is worth having.
 bool fill_table(RecordInfo& info) {
   uint32_t entries = 4;
   while (entries < 2 * info.field_count) entries *= 2;
+  const uint32_t most = 8 * entries;
+  while (entries < most && names_meet(info, entries)) entries *= 2;
   info.table = static_cast<RecordInfo::Entry*>(PyMem_Calloc(entries, sizeof(RecordInfo::Entry)));
   if (info.table == nullptr) return false;
   info.table_mask = entries - 1;
   for (uint32_t i = 0; i < info.field_count; ++i) {
-    auto at = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(info.fields[i].name) >> 4);
+    const Field& field = info.fields[i];
+    uint32_t at = place_of_name(field.name);
     while (info.table[at & info.table_mask].name != nullptr) ++at;
-    info.table[at & info.table_mask] = {info.fields[i].name, info.fields + i};
+    info.table[at & info.table_mask] = {field.name, &field, field.offset, quick_of(field)};
   }
   return true;
 }

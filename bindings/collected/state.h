@@ -15,6 +15,9 @@
 #define TRIMALLOC_BINDINGS_COLLECTED_STATE_H_
 
 #include <Python.h>
+#if PY_VERSION_HEX < 0x030B0000
+#include <longintrepr.h>
+#endif
 
 #include <atomic>
 #include <cstdint>
@@ -93,6 +96,10 @@ size_t bytes_of_code(Code code);
 // The character of the struct module, and of the buffer protocol.
 const char* format_of_code(Code code);
 
+// What an access does that needs nothing else of its field: the kinds that are read and written
+// most.
+enum class Quick : uint8_t { kNo, kInt64, kFloat64, kPlain, kReference };
+
 struct Field {
   PyObject* name = nullptr;  // interned
   uint32_t offset = 0;
@@ -106,6 +113,8 @@ struct Field {
   bool is_plain = false;        // one number that is always there
   // Whom a reference may name: a record class, the name of one that is to come, or None for any.
   PyObject* target = nullptr;
+  // The class, once it has been looked up. Set once, by anybody.
+  mutable std::atomic<PyTypeObject*> resolved{nullptr};
   PyObject* initial = nullptr;  // when the constructor is not given one; may be null
 };
 
@@ -144,10 +153,13 @@ struct RecordInfo {
   Field* fields;
   uint32_t field_count;
   uint32_t bytes;
-  // Names by address: a power of two of entries, at most half of them used.
+  // Names by address: a power of two of entries, at most half of them used. Beside the name what
+  // one access needs to know, to have it without another load from memory.
   struct Entry {
     PyObject* name;
     const Field* field;
+    uint32_t offset;
+    Quick quick;
   };
   Entry* table;
   uint32_t table_mask;
@@ -164,11 +176,17 @@ struct RecordClass {
 inline RecordInfo& info_of(PyTypeObject* type) {
   return reinterpret_cast<RecordClass*>(type)->info;
 }
+inline uint32_t place_of_name(PyObject* name) {
+  return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(name) >> 4);
+}
+// Where the search for a name begins, and mostly ends.
+inline const RecordInfo::Entry& entry_of(const RecordInfo& info, PyObject* name) {
+  return info.table[place_of_name(name) & info.table_mask];
+}
 // The field of that name; `name` is usually interned, then no string is compared.
 const Field* find_field_slow(const RecordInfo& info, PyObject* name);
 inline const Field* find_field(const RecordInfo& info, PyObject* name) {
-  const auto place = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(name) >> 4);
-  const RecordInfo::Entry& entry = info.table[place & info.table_mask];
+  const RecordInfo::Entry& entry = entry_of(info, name);
   return __builtin_expect(entry.name == name, 1) ? entry.field : find_field_slow(info, name);
 }
 
@@ -204,6 +222,21 @@ T load_as(const char* memory) {
 template <typename T>
 void store_as(char* memory, T value) {
   std::memcpy(memory, &value, sizeof value);
+}
+// A number of few digits without a call; false for others, whose conversion says what is wrong.
+inline bool compact_int(PyObject* value, int64_t* number) {
+  if (!PyLong_CheckExact(value)) return false;
+#if PY_VERSION_HEX >= 0x030C0000
+  auto* const digits = reinterpret_cast<PyLongObject*>(value);
+  if (!PyUnstable_Long_IsCompact(digits)) return false;
+  *number = PyUnstable_Long_CompactValue(digits);
+  return true;
+#else
+  const Py_ssize_t size = Py_SIZE(value);
+  if (size < -1 || size > 1) return false;
+  *number = size * static_cast<int64_t>(reinterpret_cast<PyLongObject*>(value)->ob_digit[0]);
+  return true;
+#endif
 }
 // Numbers between memory and Python: a field of a record, or one number.
 PyObject* read_number(const char* record, const Field& field);

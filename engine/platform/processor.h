@@ -18,6 +18,11 @@
 // where there is one: a process that may use 2 of 64 processors then sees the numbers 0 and 1.
 // Before, it is the processor's own number.
 //
+// The same makes a store that others can call off: it looks at a word and stores only if that is
+// zero, all or nothing. Who sets the word and then has the sequences restarted knows that none is
+// under way that has seen a zero: a lock that costs its many takers a load and its one closer a
+// system call.
+//
 // One thing breaks this: a child of vfork(2) shares the parent's area but is not registered. It
 // must not allocate, which POSIX forbids it anyway.
 #pragma once
@@ -25,7 +30,18 @@
 #include <cstddef>
 #include <cstdint>
 
+#if defined(__SANITIZE_THREAD__)
+extern "C" void __tsan_release(void* address);
+#endif
+
 namespace tri::platform {
+
+// A sequence is going to store there with release. ThreadSanitizer does not see what assembly does.
+inline void note_release([[maybe_unused]] void* address) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_release(address);
+#endif
+}
 
 // What processors are numbered by, as the distance in bytes from the stretch's name to the number
 // in struct rseq: known when the code is compiled, because a load more is felt.
@@ -154,6 +170,31 @@ moved:
   return false;
 }
 
+// Sets `*slot` if `*closed` is 0 and the thread is registered. False: it is not.
+template <typename Value>
+[[gnu::always_inline]] inline bool store_if_open(const ProcessorArea& area, const uint32_t* closed,
+                                                 Value* slot, Value value) {
+  static_assert(sizeof(Value) == 4 || sizeof(Value) == 8);
+  note_release(slot);
+  asm volatile goto(TRI_DESCRIBE_SEQUENCE
+                    "5: leaq 3b(%%rip), %%rax\n"
+                    "movq %%rax, %%fs:(%[stretch])\n"
+                    "1: cmpl $0, %%fs:%c[where](%[stretch])\n"
+                    "jl %l[refused]\n"
+                    "cmpl $0, (%[closed])\n"
+                    "jne %l[refused]\n"
+                    "mov %[value], (%[slot])\n"  // as wide as the register
+                    "2:\n" TRI_ABORT_SEQUENCE
+                    :
+                    : [stretch] "r"(area.stretch), [where] "i"(Numbers::kProcessor),
+                      [closed] "r"(closed), [slot] "r"(slot), [value] "r"(value)
+                    : "rax", "memory", "cc"
+                    : refused);
+  return true;
+refused:
+  return false;
+}
+
 #elif defined(__aarch64__)
 #define TRI_ABORT_SEQUENCE                \
   ".pushsection __rseq_failure, \"ax\"\n" \
@@ -236,6 +277,33 @@ template <Numbers numbers>
                     : moved);
   return true;
 moved:
+  return false;
+}
+// Sets `*slot` if `*closed` is 0 and the thread is registered. False: it is not.
+template <typename Value>
+[[gnu::always_inline]] inline bool store_if_open(const ProcessorArea& area, const uint32_t* closed,
+                                                 Value* slot, Value value) {
+  static_assert(sizeof(Value) == 4 || sizeof(Value) == 8);
+  note_release(slot);
+#define TRI_STORE_BY(instruction)                                                     \
+  asm volatile goto(TRI_DESCRIBE_SEQUENCE TRI_NAME_SEQUENCE                           \
+                    "1: ldr w9, [%[area], %[where]]\n"                                \
+                    "tbnz w9, #31, %l[refused]\n"                                     \
+                    "ldr w9, [%[closed]]\n"                                           \
+                    "cbnz w9, %l[refused]\n" instruction "2:\n" TRI_ABORT_SEQUENCE    \
+                    :                                                                 \
+                    : [area] "r"(address_of(area)), [where] "i"(Numbers::kProcessor), \
+                      [closed] "r"(closed), [slot] "r"(slot), [value] "r"(value)      \
+                    : "x9", "memory", "cc"                                            \
+                    : refused)
+  if constexpr (sizeof(Value) == 4) {
+    TRI_STORE_BY("stlr %w[value], [%[slot]]\n");
+  } else {
+    TRI_STORE_BY("stlr %x[value], [%[slot]]\n");
+  }
+#undef TRI_STORE_BY
+  return true;
+refused:
   return false;
 }
 #undef TRI_NAME_SEQUENCE

@@ -190,6 +190,12 @@ struct trimalloc_run {
   void *span;
 };
 
+/* What a store has to do beside: nothing; to hand over what it overwrites, while the collector marks;
+ * more. */
+#define TRIMALLOC_NOTHING_WATCHED 0u
+#define TRIMALLOC_OVERWRITTEN_WATCHED 1u
+#define TRIMALLOC_ALL_WATCHED 2u
+
 /* The right to use a heap, from trimalloc_enter to trimalloc_leave. Its fields are the library's. */
 typedef struct trimalloc_access {
   void *held[2];
@@ -365,7 +371,9 @@ inline trimalloc_ref trimalloc_load(const trimalloc_ref *slot) {
 }
 
 inline void trimalloc_store(trimalloc_access *access, trimalloc_ref *slot, trimalloc_ref value) {
-  if (__builtin_expect(access->barrier != 0, 0)) {
+  if (__builtin_expect(access->barrier != TRIMALLOC_NOTHING_WATCHED, 0) &&
+      (access->barrier != TRIMALLOC_OVERWRITTEN_WATCHED ||
+       __atomic_load_n(slot, __ATOMIC_RELAXED) != 0)) {
     trimalloc_store_slow(access, slot, value);
   } else {
     __atomic_store_n(slot, value, __ATOMIC_RELEASE);

@@ -51,11 +51,14 @@ void free_container_info(ContainerInfo* info) {
   if (info == nullptr) return;
   Py_CLEAR(info->field.name);
   Py_CLEAR(info->field.target);
+  Py_XDECREF(info->field.resolved.exchange(nullptr));
   delete info;
 }
 
 int visit_container_info(const ContainerInfo* info, visitproc visit, void* arg) {
-  if (info != nullptr) Py_VISIT(info->field.target);
+  if (info == nullptr) return 0;
+  Py_VISIT(info->field.target);
+  Py_VISIT(info->field.resolved.load());
   return 0;
 }
 

@@ -42,7 +42,7 @@ inline void look_up(trimalloc_access* access) {
   access->base = heap.address_of(kNone);
   access->runs = reinterpret_cast<trimalloc_run*>(held(access).processor().runs);
   access->stopping = reinterpret_cast<const uint32_t*>(&heap.stopping());
-  access->barrier = heap.stores_are_watched() ? 1 : 0;
+  access->barrier = static_cast<uint32_t>(heap.watched_stores());
 }
 
 inline trimalloc_ref made(trimalloc_access* access, Reference record) {

@@ -20,6 +20,10 @@ static_assert(sizeof(std::atomic<size_t>) == sizeof(size_t) &&
 static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
 static_assert(kGranuleShift == 4 && sizeof(ArrayHeader) == 8 &&
               sizeof(Reference) == sizeof(trimalloc_ref));
+using Watched = CollectedHeap::Watched;
+static_assert(TRIMALLOC_NOTHING_WATCHED == static_cast<uint32_t>(Watched::kNothing) &&
+              TRIMALLOC_OVERWRITTEN_WATCHED == static_cast<uint32_t>(Watched::kOverwriting) &&
+              TRIMALLOC_ALL_WATCHED == static_cast<uint32_t>(Watched::kAll));
 static_assert(TRIMALLOC_NO_ROOT == kNoRoot && TRIMALLOC_NO_WEAK == kNoWeak);
 
 // --- being inside ---------------------------------------------------------------------------

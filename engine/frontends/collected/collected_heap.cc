@@ -90,6 +90,10 @@ bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
     if (processor->runs == nullptr || processor->sample_gaps == nullptr) return false;
     processor->random = SampleRandom(platform::now_ns() ^ reinterpret_cast<uintptr_t>(processor));
   }
+  if (options.stores_alone && platform::find_processor_area(&sequences_, UINT32_MAX)) {
+    stores_alone_ = true;
+    open_stores();
+  }
   trace_.start();
   pacer_.set_gc_percent(options.gc_percent);
   if (options.limit_bytes != 0) set_limit(options.limit_bytes);
@@ -152,14 +156,14 @@ void CollectedHeap::set_limit(size_t bytes) {
 
 Processor* CollectedHeap::enter() {
   if (__builtin_expect(stopping_.load(std::memory_order_relaxed) == 0, 1)) {
-    Processor& home = processors_[platform::thread_hash() % processor_count_];
+    Processor& home = processors_[platform::thread_place(processor_count_)];
     if (try_take(home)) return &home;
   }
   return enter_slow();
 }
 
 Processor* CollectedHeap::enter_slow() {
-  const uint32_t first = platform::thread_hash() % processor_count_;
+  const uint32_t first = platform::thread_place(processor_count_);
   for (int spin = 0;; ++spin) {
     if (stopping_.load(std::memory_order_acquire) != 0) wait_for_world();
     for (uint32_t i = 0; i < processor_count_; ++i) {
@@ -230,7 +234,11 @@ bool CollectedHeap::next_run_in_span(Processor& processor, SourceId id, Run& run
   const Reference stop = space_.live.next_set(begin, std::min(end, begin + most));
   // The records' memory first, then the bits that say there are records.
   const size_t bytes = size_t{stop - begin} * kGranuleBytes;
-  if (!run.span->zero) space_.clear(begin, stop);
+  if (!run.span->zero) {
+    space_.clear(begin, stop);
+  } else if (is_marking()) {
+    space_.touch(begin, stop);
+  }
   space_.live.set_slots(begin, stop, run.slot);
   if (space_.marking.load(std::memory_order_relaxed)) note_black(processor, begin, stop, run.slot);
   run.next = begin;

@@ -40,6 +40,7 @@
 #include "engine/frontends/collected/weak_table.h"
 #include "engine/platform/lock.h"
 #include "engine/platform/os.h"
+#include "engine/platform/processor.h"
 
 namespace tri::collected {
 
@@ -48,9 +49,10 @@ struct HeapOptions {
   uint32_t processors = 0;       // 0: as many as CPUs
   uint32_t markers = 0;          // see Markers::start()
   int gc_percent = 100;
-  size_t limit_bytes = 0;  // 0: none
-  bool checked = false;    // poison what is freed, verify references
-  bool concurrent = true;  // cycles that allocation starts have a thread of their own
+  size_t limit_bytes = 0;     // 0: none
+  bool checked = false;       // poison what is freed, verify references
+  bool concurrent = true;     // cycles that allocation starts have a thread of their own
+  bool stores_alone = false;  // try_store() is used: each cycle makes a system call more
   // Outlives the heap; may be null.
   const Observer* observer = nullptr;
   uint64_t sample_bytes = 0;  // from one sampled byte to the next, on average; 0: none
@@ -173,13 +175,27 @@ class CollectedHeap {
   void store(Access& access, Reference* slot, Reference value) {
     if (__builtin_expect(has_frozen_, 0)) remember(slot);
     if (__builtin_expect(space_.marking.load(std::memory_order_relaxed), 0)) {
-      shade(access, exchange_reference(slot, value));
-    } else {
-      store_reference(slot, value);
+      // Where two threads store into one slot, both may shade what was there and neither what one
+      // of them has stored: that is new, or reached from elsewhere, as every value is that a slot
+      // gets while marking.
+      if (const Reference before = load_reference(slot)) shade(access, before);
     }
+    store_reference(slot, value);
   }
-  // Whether a store has more to do than to store. Changes only while the world is stopped.
-  bool stores_are_watched() const { return is_marking() || has_frozen_; }
+  // Which stores have more to do than to store. Changes only while the world is stopped.
+  enum class Watched : uint32_t { kNothing, kOverwriting, kAll };
+  Watched watched_stores() const {
+    if (has_frozen_) return Watched::kAll;
+    return is_marking() ? Watched::kOverwriting : Watched::kNothing;
+  }
+  // A store by a caller that holds no processor: for one that makes a single store, since to take a
+  // processor and give it back takes five times as long. Roots keep `value` and the record that the
+  // slot lies in. False: not now, the caller is to take one. Told at the head of stopping.cc.
+  bool try_store(Reference* slot, Reference value) {
+    // Where there are no sequences the word never is 0, and sequences_ means nothing.
+    return __atomic_load_n(&stores_closed_, __ATOMIC_RELAXED) == 0 &&
+           platform::store_if_open(sequences_, &stores_closed_, slot, value);
+  }
   // Keeps a record through the cycle that is marking: for references that come from elsewhere than
   // a record or a root, as weak ones do.
   void shade(Access& access, Reference reference);
@@ -432,6 +448,8 @@ class CollectedHeap {
   using StopWork = void (CollectedHeap::*)();
   enum Stopping : uint32_t { kWaitForTheStop = 1, kHelpToStop = 2 };
   enum StopState : uint32_t { kStopIdle, kStopWanted, kStopTaken };
+  void close_stores();
+  void open_stores();
   void stop_world();
   void start_world();
   uint64_t run_stopped(StopWork work);
@@ -461,7 +479,7 @@ class CollectedHeap {
   void set_pace(uint64_t runway);
   uint64_t runway(uint64_t allocated_last, uint64_t marked_ns) const;
   void release_free_pages(uint64_t keep_bytes);
-  uint64_t room_to_grow() const;
+  uint64_t room_to_grow();
   void assist();
   void announce_phase();
   void start_cycle(Access& access);
@@ -487,6 +505,11 @@ class CollectedHeap {
 
   // Not 0: a Stopping. The futex of those who wait while the world is stopped.
   std::atomic<uint32_t> stopping_{0};
+  // Not 0: stores take a processor. Changes under the cycle lock, by who stops and starts the
+  // world.
+  uint32_t stores_closed_ = 1;
+  bool stores_alone_ = false;  // or it is always 1
+  platform::ProcessorArea sequences_;
   // What the collector wants done while the world is stopped; nullptr when it has been. It and what
   // follows are those of whom the state says.
   std::atomic<uint32_t> stop_state_{kStopIdle};
@@ -514,6 +537,8 @@ class CollectedHeap {
   std::atomic<uint64_t> last_mark_ns_{0};
   uint64_t mark_work_ns_ = 0;    // of the last marking, in all threads; the same
   uint64_t last_marked_ns_ = 0;  // when the last cycle's marking ended; under the cycle lock
+  uint64_t kept_room_ = 0;       // free bytes that are not given back; since when; the same
+  uint64_t kept_ns_ = 0;
   // When the trigger was last reached, and allocated_bytes_ then. Written by who starts a cycle.
   std::atomic<uint64_t> triggered_ns_{0};
   std::atomic<uint64_t> triggered_at_{0};

@@ -34,6 +34,10 @@ constexpr unsigned kSweepStep = 16;
 constexpr uint64_t kInPlaceNs = 100000;
 // Free pages beyond what the heap will grow into, kept for what fragmentation takes: 1/8.
 constexpr uint64_t kRoomShare = 8;
+// What the heap grew into of late it may grow into again: half of that is kept after so long, as
+// free pages of malloc's are after the same delay. binary-trees 18, which keeps now one and now two
+// large trees, would give back and touch again 100 MiB in a second.
+constexpr uint64_t kHalfRoomNs = uint64_t{tunable::kReleaseDelayMs} * 1000000;
 // How long a thread at the goal waits each time it needs a run, where it cannot help: for a cycle
 // that has not begun to mark, or that has nothing left but to end. On a busy machine the cycle's
 // thread may get a CPU only after 10 ms, in which a thread that went on would take 15 MiB.
@@ -126,7 +130,10 @@ bool CollectedHeap::run_cycle_locked(bool forced) {
   const uint64_t while_marking = allocated_at_cycle_.load(std::memory_order_relaxed) - allocated;
   set_pace(forced ? while_marking : std::max(while_marking, runway(allocated_last, marked)));
   last_marked_ns_ = marked;
-  if (!forced) limiter_.note_cycle(now_ns(), now_ns() - began);
+  if (!forced) {
+    limiter_.note_cycle(now_ns(), now_ns() - began);
+    release_free_pages(room_to_grow());
+  }
   trace_.end_cycle(counters_, helped_ns, live_bytes_.load(std::memory_order_relaxed),
                    processor_count_, forced);
   const Guard guard(blocks_lock_);
@@ -357,11 +364,20 @@ size_t CollectedHeap::release_pages() {
   return bytes_of(static_cast<Pages>(space_.page_heap.release(UINT32_MAX)));
 }
 
-uint64_t CollectedHeap::room_to_grow() const {
+// The cycle lock is held.
+uint64_t CollectedHeap::room_to_grow() {
   const uint64_t goal = pacer_.goal();
   const uint64_t live = live_bytes_.load(std::memory_order_relaxed);
   const uint64_t room = goal == UINT64_MAX ? live : goal - std::min(goal, live);
-  return room + room / kRoomShare;
+  const uint64_t now = now_ns();
+  const uint64_t halves = std::min<uint64_t>((now - kept_ns_) / kHalfRoomNs, 63);
+  kept_room_ >>= halves;
+  kept_ns_ += halves * kHalfRoomNs;
+  if (room + room / kRoomShare > kept_room_) {
+    kept_room_ = room + room / kRoomShare;
+    kept_ns_ = now;
+  }
+  return kept_room_;
 }
 
 // How much the program would have allocated from the trigger to the end of marking, had it gone on
@@ -455,9 +471,7 @@ void* CollectedHeap::cycle_thread(void* self) {
   platform::name_current_thread("trimalloc-gc");
   {
     const Guard cycle(heap->cycle_lock_);
-    if (!heap->abandon_.load() && heap->run_cycle_locked(false)) {
-      heap->release_free_pages(heap->room_to_grow());
-    }
+    if (!heap->abandon_.load()) heap->run_cycle_locked(false);
   }
   heap->started_cycle_.store(false);
   return nullptr;

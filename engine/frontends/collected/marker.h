@@ -114,7 +114,7 @@ class Marker {
   template <bool kShared>
   void scan_page(PageId page);
   template <bool kShared>
-  void scan_records(size_t index, uint64_t records, const Layout& layout);
+  uint64_t scan_records(size_t index, uint64_t records, const Layout& layout);
   template <bool kShared>
   void scan_arrays(size_t index, uint64_t records);
   template <bool kShared>
@@ -137,6 +137,7 @@ class Marker {
   LongArray* long_arrays_ = nullptr;
   FixedAllocator<LongArray> long_array_cells_;
   bool check_live_ = false;
+  bool is_dense_ = false;          // many records of the last page were scanned at once
   std::atomic<bool> busy_{false};  // written by who holds the lock
   MarkCounters counters_;
   ReferenceBlock* outgoing_[kMost] = {};  // being filled, by receiver

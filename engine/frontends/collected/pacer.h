@@ -22,9 +22,14 @@ class Pacer {
  public:
   // Heaps smaller than this are not worth a collection: Go's heapminimum.
   static constexpr uint64_t kMinHeapBytes = 4 * tunable::kMiB;
-  // A collection begins between these parts of the way from what is live to the goal, in 64ths, as
-  // in Go: early enough for what was not foreseen, late enough not to collect all the time.
-  static constexpr uint64_t kEarliest = 45;
+  // A collection begins between these parts of the way from what is live to the goal, in 64ths:
+  // early enough for what was not foreseen, late enough not to collect all the time. Go's are 45
+  // and 61; but a thread that makes nothing but small records allocates three times as fast here,
+  // and would meet the goal while a third of the marking is left. What it allocates while marking
+  // counts as live once, so an earlier beginning makes larger heaps: binary-trees 18 takes 0.60 of
+  // the time by the clock with 32 and the same memory within 5 %; with 16 it takes 0.57, and more
+  // than Go.
+  static constexpr uint64_t kEarliest = 32;
   static constexpr uint64_t kLatest = 61;
 
   // Negative: only the limit, or the program, makes collections begin.

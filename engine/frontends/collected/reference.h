@@ -59,11 +59,4 @@ inline void store_reference(Reference* slot, Reference value) {
   __atomic_store_n(slot, value, __ATOMIC_RELEASE);
 }
 
-// Stores and returns what was there: of a slot that two threads store into, each value once. And a
-// store where a load would be the first access to its page: a page that is read first costs a
-// second fault when it is written, and the other CPUs an interrupt.
-inline Reference exchange_reference(Reference* slot, Reference value) {
-  return __atomic_exchange_n(slot, value, __ATOMIC_ACQ_REL);
-}
-
 }  // namespace tri::collected

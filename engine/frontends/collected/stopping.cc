@@ -22,8 +22,16 @@
 // The collector waits for kStopIdle, and holds the cycle lock all the while; so no fork, and no
 // other stop, comes between. Who is to do the work holds no processor and no lock but a
 // container's.
+//
+// One thing is done without a processor: a store, while nothing watches stores (try_store). It is a
+// restartable sequence (engine/platform/processor.h) that looks at `stores_closed_` and stores if
+// that is 0. Before anybody takes processors to stop the world, the word is set and sequences are
+// restarted: then each such store has been made, and the snapshot has what it stored, or it will
+// find the word set and take a processor as everybody does. The word is cleared when the world goes
+// on and does not mark. So there is one system call for each cycle, and none in a store.
 #include <algorithm>
 
+#include "engine/base/check.h"
 #include "engine/frontends/collected/collected_heap.h"
 #include "engine/platform/cpu.h"
 #include "engine/platform/thread.h"
@@ -53,7 +61,24 @@ constexpr int kMarkerTries = 8;
 // --- for whoever keeps the world stopped for a while: fork, save, freeze, looking
 // -----------------
 
+// From here on no store is made without a processor. In this order: a sequence that begins after
+// the restart sees the word set.
+void CollectedHeap::close_stores() {
+  if (__atomic_load_n(&stores_closed_, __ATOMIC_RELAXED) != 0) return;
+  __atomic_store_n(&stores_closed_, 1, __ATOMIC_SEQ_CST);
+  // The kernel has done it before; going on without would lose records.
+  TRI_CHECK(platform::restart_sequences());
+}
+
+// The world is stopped, or nobody is there yet.
+void CollectedHeap::open_stores() {
+  if (stores_alone_ && watched_stores() == Watched::kNothing) {
+    __atomic_store_n(&stores_closed_, 0, __ATOMIC_RELEASE);
+  }
+}
+
 void CollectedHeap::stop_world() {
+  close_stores();
   stopping_.store(kWaitForTheStop, std::memory_order_release);
   for (uint32_t i = 0; i < processor_count_; ++i) {
     for (int spin = 0; !try_take(processors_[i]); ++spin) {
@@ -63,6 +88,7 @@ void CollectedHeap::stop_world() {
 }
 
 void CollectedHeap::start_world() {
+  open_stores();
   for (uint32_t i = 0; i < processor_count_; ++i) leave(&processors_[i]);
   stopping_.store(0, std::memory_order_release);
   platform::futex_wake(&stopping_, INT32_MAX);
@@ -74,6 +100,7 @@ void CollectedHeap::start_world() {
 // calls may have had to wait. The caller holds the cycle lock, and no processor.
 uint64_t CollectedHeap::run_stopped(StopWork work) {
   for (int attempt = 0;; ++attempt) {
+    close_stores();
     stop_work_ = work;
     stop_waits_for_markers_ = attempt == kMarkerTries;
     waited_since_.store(0, std::memory_order_relaxed);

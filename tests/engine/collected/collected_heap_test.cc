@@ -407,6 +407,41 @@ CASE(FrozenRecordsStayAndAreNotMarked) {
   CHECK_EQ(f.live_records(), 10000u);
 }
 
+CASE(StoresNeedAProcessorWhileTheWorldStandsAndOnceRecordsAreFrozen) {
+  platform::ProcessorArea area;
+  if (!platform::find_processor_area(&area, UINT32_MAX)) return;
+  HeapOptions options = small_heap();
+  options.stores_alone = true;
+  SmallCollected f(options);
+  Reference* slot;
+  Reference other;
+  {
+    Access access(*f.heap);
+    const Reference record = f.make(access);
+    other = f.make(access);
+    f.heap->add_root(access, record);
+    f.heap->add_root(access, other);
+    slot = &f.at(record).left;
+  }
+  CHECK(f.heap->try_store(slot, other));
+  CHECK_EQ(*slot, other);
+  f.heap->with_world_stopped([&] { CHECK(!f.heap->try_store(slot, kNone)); });
+  CHECK_EQ(*slot, other);
+  CHECK(f.heap->try_store(slot, kNone));
+  CHECK(f.heap->freeze());
+  CHECK(!f.heap->try_store(slot, other));
+  CHECK_EQ(*slot, kNone);
+}
+
+CASE(AHeapThatWasNotAskedForThemHasNoStoresWithoutAProcessor) {
+  SmallCollected f;
+  Reference slot = kNone;
+  CHECK(!f.heap->try_store(&slot, 1));
+  f.heap->collect();
+  CHECK(!f.heap->try_store(&slot, 1));
+  CHECK_EQ(slot, kNone);
+}
+
 CASE(TypesRunOut) {
   SmallCollected f;
   unsigned count = 1;

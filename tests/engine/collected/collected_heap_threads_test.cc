@@ -6,6 +6,7 @@
 #include "tests/engine/support/collected.h"
 #include "tests/engine/support/random.h"
 #include "tests/support/cases.h"
+#include "tests/support/residency.h"
 
 namespace tri::testing {
 namespace {
@@ -93,6 +94,114 @@ CASE(NothingReachableIsLostWhileThreadsMoveItAbout) {
     f.heap->collect();
     f.heap->verify();
     CHECK_EQ(f.live_records(), 0u);
+  }
+}
+
+// What the heap grew into a moment ago it keeps, and gives back when it has not grown so since.
+CASE(FreePagesAreKeptForAMomentAndThenGoBack) {
+  SmallCollected f(shared_heap());
+  const auto fill = [&](int records) {
+    Access access(*f.heap);
+    const RootId root = f.heap->add_root(access, kNone);
+    for (int i = 0; i < records; ++i) {
+      const Reference record = f.make(access);
+      f.heap->store(access, &f.at(record).left, *f.heap->roots().slot(root));
+      f.heap->set_root(access, f.heap->roots().slot(root), record);
+    }
+    f.heap->remove_root(access, root);
+  };
+  const auto collect_by_itself = [&] {
+    const uint64_t cycles = f.heap->counters().cycles;
+    while (f.heap->counters().cycles < cycles + 2) {
+      Access access(*f.heap);
+      for (int i = 0; i < 1000; ++i) f.make(access);
+    }
+  };
+  const auto free_bytes = [&] { return bytes_of(f.heap->page_counters().free_resident); };
+  constexpr int kRecords = 2000000;  // 32 MiB that live, and as many to grow into
+  constexpr size_t kMuch = 8 * tunable::kMiB;
+  fill(kRecords);
+  collect_by_itself();
+  CHECK_LT(kMuch, free_bytes());
+  while (free_bytes() > kMuch) {
+    sleep_ms(200);
+    collect_by_itself();
+  }
+}
+
+// Takes records out of a ring of others, keeps them for a while by roots alone, and puts some back,
+// by stores that take no processor where they may. So many that none is replaced while the
+// collector marks: what is new would be black. Until the collector is done, and so many stores took
+// none: while a stop is awaited, which is long where threads crowd, all take one.
+void take_out(SmallCollected& f, const std::vector<RootId>& ring, uint64_t seed,
+              const std::atomic<bool>& done, uint64_t enough, std::atomic<uint64_t>* alone) {
+  Random random(seed);
+  std::vector<RootId> kept;
+  {
+    Access access(*f.heap);
+    for (int i = 0; i < 5000; ++i) kept.push_back(f.heap->add_root(access, f.make(access, 7)));
+  }
+  const auto any = [&](const std::vector<RootId>& roots) {
+    return f.heap->roots().slot(roots[random.below(roots.size())]);
+  };
+  const auto store = [&](Reference* slot, Reference value) {
+    if (f.heap->try_store(slot, value)) {
+      alone->fetch_add(1, std::memory_order_relaxed);
+    } else {
+      Access access(*f.heap);
+      f.heap->store(access, slot, value);
+    }
+  };
+  while (!done.load() || alone->load() < enough) {
+    Reference* const from = &f.at(*any(ring)).left;
+    {
+      Access access(*f.heap);
+      Reference record = collected::load_reference(from);
+      if (record == kNone) record = f.make(access, 7);
+      f.heap->set_root(access, any(kept), record);
+    }
+    store(from, kNone);
+    if (random.below(2) == 0) store(&f.at(*any(ring)).left, *any(kept));
+    const Reference record = *any(kept);
+    CHECK(f.heap->is_live(record));
+    CHECK_EQ(f.at(record).value, 7);
+  }
+  Access access(*f.heap);
+  for (const RootId root : kept) f.heap->remove_root(access, root);
+}
+
+CASE(NothingIsLostByStoresThatTakeNoProcessor) {
+  platform::ProcessorArea area;
+  const uint64_t enough = platform::find_processor_area(&area, UINT32_MAX) ? 20000 : 0;
+  for (const uint32_t markers : kMarkers) {
+    HeapOptions options = shared_heap(markers);
+    options.stores_alone = true;
+    SmallCollected f(options);
+    std::vector<RootId> ring;
+    {
+      Access access(*f.heap);
+      // What is marked between the roots of the threads, the last ones, and the ring.
+      for (int i = 0; i < 50000; ++i) f.heap->add_root(access, f.make(access));
+      for (int i = 0; i < 5000; ++i) ring.push_back(f.heap->add_root(access, f.make(access)));
+    }
+    const uint64_t seed = seed_of_this_run();
+    std::atomic<bool> done{false};
+    std::atomic<uint64_t> alone{0};
+    std::thread collector([&] {
+      for (int cycle = 0; cycle < 30; ++cycle) {
+        f.heap->collect();
+        sleep_ms(1);  // so that stores are open at times
+      }
+      done = true;
+    });
+    std::vector<std::thread> threads;
+    for (uint64_t i = 0; i < 4; ++i) {
+      threads.emplace_back([&, i] { take_out(f, ring, seed + i, done, enough, &alone); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    collector.join();
+    f.heap->collect();
+    f.heap->verify();
   }
 }
 

@@ -74,13 +74,13 @@ CASE(NothingIsForeseenBeyondTheLimit) {
   CHECK_EQ(pacer.goal(), 300 * kMiB);
 }
 
-CASE(AFastAllocatorBeginsNoEarlierThanFortyFiveSixtyFourths) {
+CASE(AFastAllocatorBeginsNoEarlierThanHalfWay) {
   Pacer pacer;
   pacer.set_gc_percent(100);
   pacer.note_cycle(6400 * kMiB, 6000 * kMiB);
-  CHECK_EQ(pacer.trigger(), (6400 + 4500) * kMiB);
+  CHECK_EQ(pacer.trigger(), (6400 + 3200) * kMiB);
   pacer.note_cycle(6400 * kMiB, 60000 * kMiB);
-  CHECK_EQ(pacer.trigger(), (6400 + 4500) * kMiB);
+  CHECK_EQ(pacer.trigger(), (6400 + 3200) * kMiB);
 }
 
 CASE(AnIdleOneBeginsNoLaterThanSixtyOneSixtyFourths) {

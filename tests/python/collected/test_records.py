@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import gc
+import os
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -195,6 +198,108 @@ def test_defaults_are_those_of_the_class_body() -> None:
 
     assert repr(Setting()) == "Setting(weight=0.5, name='none', count=3)"
     assert Setting(count=0).count == 0
+
+
+def test_any_number_of_fields_is_found_by_name() -> None:
+    heap = trimalloc.Heap()
+    names = [f"field_{number}" for number in range(200)]
+    wide = heap.record(type("Wide", (), {"__annotations__": dict.fromkeys(names, int)}))
+    record = wide()
+    for number, name in enumerate(names):
+        setattr(record, name, number << 40)
+    assert [getattr(record, name) for name in names] == [n << 40 for n in range(200)]
+    assert getattr(record, "".join(["fie", "ld_7"])) == 7 << 40  # not interned
+    with pytest.raises(AttributeError):
+        _ = record.field_200
+
+
+def test_a_reference_takes_records_of_its_class_and_of_those_that_derive_from_it() -> None:
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Holder:
+        item: Item | None  # type: ignore[name-defined]
+
+    holder = Holder()
+    with pytest.raises(TypeError, match="not declared yet"):
+        holder.item = holder
+
+    @heap.record
+    class Item:
+        number: int
+
+    @heap.record
+    class Special(Item):  # type: ignore[misc, valid-type]
+        pass
+
+    for _ in range(2):  # looked up, then known
+        for value in (Item(1), Special(2), None):
+            holder.item = value
+            assert holder.item == value
+        for wrong in (holder, 1, trimalloc.Heap().record(type("Item", (), {}))()):
+            with pytest.raises((TypeError, ValueError)):
+                holder.item = wrong
+    item = Item(3)
+    holder.item = item
+    heap.free(item)
+    with pytest.raises(ReferenceError):
+        holder.item = item
+    assert holder.item is None
+
+
+STORES = """
+import trimalloc, os, threading
+heap = trimalloc.Heap(checked=True)
+@heap.record
+class Node:
+    number: int
+    other: "Node | None"
+nodes = [Node(number) for number in range(20)]
+done = False
+def collect():
+    while not done:
+        heap.collect()
+def move(first):
+    for turn in range(4000):
+        a, b = nodes[(first + turn) % 20], nodes[(first + 7 * turn) % 20]
+        kept = a.other
+        a.other = Node(-1)
+        b.other = kept
+        assert kept is None or kept.number == -1
+def all_at_once():
+    global done
+    done = False
+    threads = [threading.Thread(target=move, args=(first,)) for first in range(3)]
+    collector = threading.Thread(target=collect)
+    for thread in (collector, *threads): thread.start()
+    for thread in threads: thread.join()
+    done = True
+    collector.join()
+    heap.verify()
+    assert [node.number for node in nodes] == list(range(20))
+all_at_once()
+child = os.fork()
+if child == 0:
+    all_at_once()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+heap.freeze()
+all_at_once()
+print("done")
+"""
+
+
+@pytest.mark.parametrize("sequences", [True, False], ids=["sequences", "none"])
+def test_references_move_while_others_collect(sequences: bool) -> None:
+    off = {} if sequences else {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"}
+    result = subprocess.run(
+        [sys.executable, "-c", STORES],
+        env={**os.environ, **off},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, "done\n"), result.stderr
 
 
 def test_misuse_says_what_to_do() -> None:
