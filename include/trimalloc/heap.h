@@ -121,8 +121,8 @@ void trimalloc_heap_destroy(trimalloc_heap *heap);
 /* Functions that take a heap, and not an access, are for threads that have not entered it. */
 
 /* A type of records of `bytes` (1 to 65536), of which those at `offsets` (multiples of
- * sizeof(trimalloc_ref), in any order) are references; at most 16 groups of neighbours. A heap has at most 253. 0: EINVAL; ENOSPC, too
- * many; ENOMEM. */
+ * sizeof(trimalloc_ref), in any order) are references; at most 16 groups of neighbours. A heap has at
+ * most 253. 0: EINVAL; ENOSPC, too many; ENOMEM. */
 trimalloc_type trimalloc_type_create(
     trimalloc_heap *heap, uint32_t bytes, const uint32_t *offsets, uint32_t count);
 
@@ -169,7 +169,8 @@ int trimalloc_heap_save(trimalloc_heap *heap, int file, const struct trimalloc_s
 /* A heap from such a file. Its types are to be created again, in the order in which they were; then
  * records can be used. Nothing of a file that is mapped read only may be stored into. `options` may
  * be NULL. NULL: EINVAL, bad options or no saved heap; EBADMSG, a damaged one; EPROTO, one of a later
- * version or with references of the other width, or the library is of another version than this header; ENOMEM; or the system's errno. */
+ * version or with references of the other width, or the library is of another version than this header;
+ * ENOMEM; or the system's errno. */
 inline trimalloc_heap *trimalloc_heap_open(
     int file, uint32_t how, const trimalloc_heap_options *options);
 trimalloc_heap *trimalloc_heap_open_abi(
