@@ -127,18 +127,17 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   counters_[size_class].refills.fetch_add(1, std::memory_order_relaxed);
   const uint32_t wanted = std::min<uint32_t>(fetch, bin.max);
   void** const first = bin.slots + 1;
+  uint32_t got = 0;
   if (cache_count() > 1) {
     const uint32_t most =
         std::max(wanted, std::min(bin.max / 2u, batches_at_once(cache) * g.batch));
-    if (const uint32_t got = transfer_[size_class].take(first, wanted, most)) {
-      cache.top[size_class] = bin.slots + got;
-      return;
-    }
+    got = transfer_[size_class].take(first, wanted, most);
   }
-  // Rising addresses from the top down: allocations in a row lie in a row.
-  void* objects[kMaxMove];
-  const uint32_t got = central_[size_class].take(objects, wanted, page_heap_);
-  for (uint32_t i = 0; i < got; ++i) first[i] = objects[got - 1 - i];
+  if (got == 0) {
+    got = central_[size_class].take(first, wanted, page_heap_);
+    // Rising addresses from the top down: allocations in a row lie in a row.
+    std::reverse(first, first + got);
+  }
   cache.top[size_class] = bin.slots + got;
 }
 
