@@ -18,10 +18,14 @@ namespace {
 // What a bin may grow to: a batch at least.
 uint32_t bin_limit(const ThreadCache& cache, SizeClass size_class) {
   const ClassGeometry& g = kClasses[size_class];
-  const size_t most =
-      cache.pace == ThreadCache::Pace::kHigh ? tunable::kBinMaxBytes : tunable::kBinBytes;
-  const auto by_bytes = static_cast<uint32_t>(most / g.object_bytes);
-  return std::clamp(by_bytes, g.batch, tunable::kBinMaxObjects);
+  const auto objects = [&](size_t bytes) {
+    return std::clamp(static_cast<uint32_t>(bytes / g.object_bytes), g.batch,
+                      tunable::kBinMaxObjects);
+  };
+  if (cache.pace != ThreadCache::Pace::kHigh) return objects(tunable::kBinBytes);
+  const Bin& bin = cache.bins[size_class];
+  return std::clamp(uint32_t{bin.max} + bin.given, objects(tunable::kBinMaxBytes),
+                    objects(tunable::kBinWonBackBytes));
 }
 
 // A first fetch is small: most threads want few objects of most classes. 2 KiB, at most 8 objects
@@ -121,24 +125,24 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   // Slow start: double up to a batch; once there, every miss lets the bin hold a batch more.
   const uint32_t max = fetch < g.batch ? fetch : bin.max + g.batch;
   if (bin.max < max) set_max(cache, size_class, std::min(max, bin_limit(cache, size_class)));
+  bin.given -= static_cast<uint16_t>(std::min<uint32_t>(bin.given, g.batch));
   bin.fetch = static_cast<uint16_t>(std::min(fetch * 2, g.batch));
   if (bin.max == 0) return;  // the budget is spent
 
   counters_[size_class].refills.fetch_add(1, std::memory_order_relaxed);
   const uint32_t wanted = std::min<uint32_t>(fetch, bin.max);
   void** const first = bin.slots + 1;
+  uint32_t got = 0;
   if (cache_count() > 1) {
     const uint32_t most =
         std::max(wanted, std::min(bin.max / 2u, batches_at_once(cache) * g.batch));
-    if (const uint32_t got = transfer_[size_class].take(first, wanted, most)) {
-      cache.top[size_class] = bin.slots + got;
-      return;
-    }
+    got = transfer_[size_class].take(first, wanted, most);
   }
-  // Rising addresses from the top down: allocations in a row lie in a row.
-  void* objects[kMaxMove];
-  const uint32_t got = central_[size_class].take(objects, wanted, page_heap_);
-  for (uint32_t i = 0; i < got; ++i) first[i] = objects[got - 1 - i];
+  if (got == 0) {
+    got = central_[size_class].take(first, wanted, page_heap_);
+    // Rising addresses from the top down: allocations in a row lie in a row.
+    std::reverse(first, first + got);
+  }
   cache.top[size_class] = bin.slots + got;
 }
 
@@ -155,7 +159,10 @@ void CacheTier::make_room(ThreadCache& cache, SizeClass size_class) {
     const uint32_t doubled = std::max(bin.max * 2u, first_fetch(size_class));
     if (set_max(cache, size_class, std::min(doubled, most))) return;
   }
-  if (bin.max != 0) flush_oldest(cache, size_class, (cache.count(size_class) + 1) / 2);
+  if (bin.max == 0) return;
+  const uint32_t surplus = (cache.count(size_class) + 1) / 2;
+  flush_oldest(cache, size_class, surplus);
+  bin.given = static_cast<uint16_t>(std::min(bin.given + surplus, uint32_t{UINT16_MAX}));
 }
 
 // Lets the bin hold up to `max` objects, within the budget. False when it cannot. The bin never
@@ -237,6 +244,7 @@ void CacheTier::sweep(ThreadCache& cache) {
       const uint32_t held = cache.count(i);
       if (held > max) flush_oldest(cache, size_class, held - max);
       if (!much) bin.fetch = 0;
+      bin.given = 0;
       set_max(cache, size_class, max);
     }
     bin.events = bin.max == 0 ? bin.events / 2 : 0;  // what has no bin may earn it more slowly

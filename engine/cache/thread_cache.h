@@ -46,6 +46,8 @@ struct Bin {
   uint16_t max = 0;        // objects the bin may hold now
   uint16_t fetch = 0;      // objects to fetch on the next miss: slow start
   uint16_t events = 0;     // slow calls since the last sweep
+  // Objects that a full bin has given down: so many more might have stayed, had it been larger.
+  uint16_t given = 0;
 };
 
 struct ThreadCache {

@@ -177,8 +177,9 @@ Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
   span->released = 0;
   span->zero = was_released == pages;
   span->remapped = span->grown = false;
-  span->zeroing = keep_bits_;
-  note_allocation(first, pages, was_released, resident_pages() + pages);
+  span->zeroing = keep_bits_ && !span->zero && was_released != 0;
+  if (was_released != 0 && !span->zeroing) arena_.set_released(first, pages, false);
+  note_allocation(was_released, resident_pages() + pages);
   return span;
 }
 
@@ -197,9 +198,8 @@ Span* PageHeap::make_large(Span* span, size_t requested) {
   return span;
 }
 
-// The pages from `first` on are the program's now, and resident like `resident` pages in all.
-void PageHeap::note_allocation(PageId first, Pages pages, Pages newly_resident, Pages resident) {
-  if (newly_resident != 0 && !keep_bits_) arena_.set_released(first, pages, false);
+// Pages are the program's now; `newly_resident` of them were released, `resident` are in all.
+void PageHeap::note_allocation(Pages newly_resident, Pages resident) {
   counters_.refaulted_pages += newly_resident;
   if (newly_resident != 0) {
     const Pages before = debt_.load(std::memory_order_relaxed);
@@ -347,7 +347,8 @@ bool PageHeap::extend(Span* span, Pages pages) {
   index(span);
   counters_.headroom -= from_headroom;
   counters_.large_in_use += from_next;
-  note_allocation(first, needed, was_released, resident_pages());
+  if (was_released != 0) arena_.set_released(first, needed, false);
+  note_allocation(was_released, resident_pages());
   return true;
 }
 

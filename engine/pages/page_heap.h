@@ -55,8 +55,8 @@ class PageHeap {
   Span* allocate(Pages pages, size_t requested = 0);
   // A span of a size class, state kSmall, with the tables filled in.
   Span* allocate_small(SizeClass size_class, Pages pages);
-  // A large one for calloc: the page bits keep saying which pages read as zero, until
-  // finish_zeroing.
+  // A large one for calloc: where some pages read as zero and others do not (Span::zeroing), the
+  // page bits keep saying which, until finish_zeroing.
   Span* allocate_for_zeroing(Pages pages, size_t requested);
   void finish_zeroing(Span* span);
   // One that begins at a multiple of `alignment` bytes, a power of two above the page size.
@@ -138,7 +138,7 @@ class PageHeap {
   bool grow(Pages pages);
   void make_room(Pages pages);
   bool admit(size_t resident_after);
-  void note_allocation(PageId first, Pages pages, Pages newly_resident, Pages resident);
+  void note_allocation(Pages newly_resident, Pages resident);
   void index(Span* span);
   Span* new_span(PageId first, Pages pages, Pages released);
   Span* free_span_at(PageId page) const;

@@ -39,7 +39,7 @@ struct Span {
   bool zero = false;          // large: every page read as zero when it was handed out
   bool resident = false;      // free: it is in the set of spans with memory to give back
   bool remapped : 1 = false;  // its mapping has been moved and needs a refresh when freed
-  bool zeroing : 1 = false;   // large: calloc has not yet cleared it; its page bits still speak
+  bool zeroing : 1 = false;   // large: calloc has yet to clear some of it: see the page bits
   bool grown : 1 = false;     // realloc has enlarged it before
   uint8_t pass = 0;           // small: the last pass that looked for holes in it
   uint16_t swept = 0;         // in a collected heap: the collection after which, modulo 2^16

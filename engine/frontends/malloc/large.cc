@@ -62,7 +62,7 @@ Span* allocate_large_zeroed(size_t bytes) {
   Span* span = g_tiers.page_heap.allocate_for_zeroing(static_cast<Pages>(pages_for(bytes)), bytes);
   if (span == nullptr) return nullptr;
   if (!span->zero) clear(span);
-  g_tiers.page_heap.finish_zeroing(span);
+  if (span->zeroing) g_tiers.page_heap.finish_zeroing(span);
   return span;
 }
 

@@ -159,12 +159,19 @@ CASE(LargerObjectsAreCachedOnceTheyComeAndGoOften) {
   t.caches.verify();
 }
 
-// Bytes of kBig that the cache holds after `rounds` of making and dropping 2 MiB of them, each of
-// which took `ms`.
-size_t held_at_pace(OneThread& t, int rounds, uint64_t ms) {
+// More of kBig than any bin may hold.
+constexpr uint32_t kTooMany = 2 * tunable::kBinWonBackBytes / 8192;
+
+// Bytes of kBig that the cache holds after `rounds` of making and dropping `count` of them; 256
+// took `ms`.
+size_t held_at_pace(OneThread& t, int rounds, uint64_t ms, uint32_t count = 256) {
   for (int round = 0; round < rounds; ++round) {
-    t.os.advance_ms(ms);
-    t.free_many(t.allocate_many(256, kBig), kBig);
+    std::vector<std::vector<void*>> parts(count / 256);
+    for (std::vector<void*>& part : parts) {
+      t.os.advance_ms(ms);
+      part = t.allocate_many(256, kBig);
+    }
+    for (const std::vector<void*>& part : parts) t.free_many(part, kBig);
   }
   t.caches.verify();
   return t.thread.cached(kBig) * kClasses[kBig].object_bytes;
@@ -175,14 +182,31 @@ CASE(BinsGrowFurtherWhileSlowCallsCostTime) {
   t.os.advance_ms(1000);
   CHECK_LE(held_at_pace(t, 100, 100), tunable::kBinBytes);
   CHECK_LE(8 * tunable::kBinBytes, held_at_pace(t, 100, 0));
-  CHECK_LE(held_at_pace(t, 100, 0), tunable::kBinMaxBytes);
+  CHECK_LE(held_at_pace(t, 100, 0, kTooMany), tunable::kBinWonBackBytes);
+}
+
+CASE(WhatAFullBinGaveAwayTooEarlyItKeepsTheNextTime) {
+  OneThread t;
+  t.os.advance_ms(1000);
+  CHECK_EQ(held_at_pace(t, 100, 0), 2 * tunable::kMiB);  // all of it
+  const uint64_t refills = t.caches.counters(kBig).refills;
+  held_at_pace(t, 100, 0);
+  CHECK_EQ(t.caches.counters(kBig).refills.load(), refills);
+}
+
+CASE(ABinThatOnlyMissesGrowsNoFurther) {
+  OneThread t;
+  t.os.advance_ms(1000);
+  t.allocate_many(4000, kBig);
+  CHECK(t.caches.claimed() > tunable::kBinBytes);
+  CHECK_LE(t.caches.claimed(), tunable::kBinMaxBytes);
 }
 
 CASE(BinsShrinkAgainWhenSlowCallsAreRare) {
   OneThread t;
   t.os.advance_ms(1000);
   held_at_pace(t, 100, 0);
-  CHECK_LE(held_at_pace(t, 100, 100), 2 * tunable::kBinBytes);
+  CHECK_LE(held_at_pace(t, 20, 100, kTooMany), 2 * tunable::kBinBytes);
 }
 
 CASE(WithoutABudgetEveryThreadStillHoldsALittle) {
@@ -222,7 +246,7 @@ CASE(AClassThatIsNotUsedAnyMoreIsSweptAway) {
   t.free_many(t.allocate_many(200, kOther), kOther);
   CHECK(t.thread.cached(kOther) != 0);
   // Each round leaves the fast path: more objects than the bin may hold, there and back.
-  for (int round = 0; round < 500; ++round) t.free_many(t.allocate_many(300, kBig), kBig);
+  for (int round = 0; round < 50; ++round) t.free_many(t.allocate_many(kTooMany, kBig), kBig);
   CHECK_EQ(t.thread.cached(kOther), 0u);
   t.caches.verify();
 }

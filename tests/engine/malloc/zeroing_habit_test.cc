@@ -41,6 +41,14 @@ CASE(BlocksThatAreTouchedWhollyAreHardlyEverGivenBack) {
   CHECK_LE(program.call(100000, kBytes), 100000u / 256 + 1);
 }
 
+CASE(BlocksThatAreTouchedWhollyAreHardlyEverLookedAt) {
+  Program program;
+  program.call(1000, kBytes);
+  program.looks = 0;
+  program.call(1000, kBytes);
+  CHECK_LE(program.looks, 1000u / 8 + 40);  // all the last eight before a trial
+}
+
 CASE(AProgramThatChangesItsHabitIsNoticed) {
   Program program;
   program.call(1000, kBytes);

@@ -181,6 +181,18 @@ CASE(ASpanForZeroingStillTellsWhichPagesReadAsZero) {
 
 // --- alignment ------------------------------------------------------------------------------
 
+CASE(OnlyAMixedSpanForZeroingHasToBeFinished) {
+  SmallHeap heap;
+  Span* fresh = heap.page_heap.allocate_for_zeroing(10, 10 * kPageBytes);
+  CHECK(fresh->zero && !fresh->zeroing);
+  CHECK_EQ(heap.arena.count_released(fresh->first, 10), 0u);
+  heap.page_heap.verify();
+  heap.page_heap.free(fresh);
+  Span* used = heap.page_heap.allocate_for_zeroing(10, 10 * kPageBytes);
+  CHECK(!used->zero && !used->zeroing);
+  heap.page_heap.verify();
+}
+
 CASE(AlignsToEveryPowerOfTwoUpToTheArena) {
   for (size_t alignment = 2 * kPageBytes; alignment <= 4 * tunable::kMiB; alignment *= 2) {
     SmallHeap heap;
