@@ -115,7 +115,7 @@ def test_the_settings_page_tells_every_default() -> None:
 @each_document
 def test_no_variable_is_invented(document: Document) -> None:
     headers = [f"include/trimalloc/{name}.h" for name in ("trimalloc", "heap", "containers")]
-    sources = ("CMakeLists.txt", *headers, "engine/base/check.h")
+    sources = ("CMakeLists.txt", "cmake/engine.cmake", *headers, "engine/base/check.h")
     others = {"TRIMALLOC_COMPARE_REPORT", "TRIMALLOC_COMPARE_IDLE", "TRIMALLOC_LIBRARY"}
     # Of collected heaps, not of malloc.
     others |= {"TRIMALLOC_PROCS", "TRIMALLOC_MARKERS", "TRIMALLOC_GCTRACE"}
