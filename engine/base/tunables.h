@@ -67,10 +67,10 @@ inline constexpr size_t kBinBytes = 64 * kKiB;
 // class, 12 with 1 MiB. Without the condition a cache of such blocks that hardly misses
 // (bench/python/expiring_cache.py) would peak 7 % higher.
 inline constexpr size_t kBinMaxBytes = 1 * kMiB;
-// ... and up to this as far as its misses ask for what it had given away when full: thousand blocks
-// of 8 KiB made and freed took 36 ns each without, 8 with it, and blocks of 1-64 KiB at random peak
-// a quarter lower, since fewer spans are taken apart. A program that only makes, or only frees,
-// never comes here.
+// ... and up to this as far as its misses ask for what it had given away when full: a thousand
+// blocks of 8 KiB made and freed took 36 ns each without, 8 with it, and blocks of 1-64 KiB at
+// random peak a quarter lower, since fewer spans are taken apart. A program that only makes, or
+// only frees, never comes here.
 inline constexpr size_t kBinWonBackBytes = 8 * kMiB;
 static_assert(kBinWonBackBytes <= kThreadCacheBudgetBytes / 4);
 inline constexpr uint32_t kBinMaxObjects = 16383;

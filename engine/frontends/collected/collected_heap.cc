@@ -90,7 +90,11 @@ bool CollectedHeap::start(const platform::Os& os, const HeapOptions& options) {
     if (processor->runs == nullptr || processor->sample_gaps == nullptr) return false;
     processor->random = SampleRandom(platform::now_ns() ^ reinterpret_cast<uintptr_t>(processor));
   }
-  if (options.stores_alone && platform::find_processor_area(&sequences_, UINT32_MAX)) {
+  // Where records are frozen, as those from a file are, stores are watched for ever. To ask the
+  // kernel for nothing keeps opening a file as short as it is: a process with threads would wait
+  // for 10 ms.
+  if (options.stores_alone && !has_frozen_ &&
+      platform::find_processor_area(&sequences_, UINT32_MAX)) {
     stores_alone_ = true;
     open_stores();
   }
