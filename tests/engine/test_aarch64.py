@@ -34,6 +34,7 @@ AARCH64 = Configuration(
 # One program for each of: system calls, atomics, arithmetic, and the tiers on top of them.
 SOURCES = (
     HERE / "platform" / "lock_test.cc",
+    HERE / "platform" / "processor_test.cc",
     HERE / "metadata" / "arena_test.cc",
     HERE / "central" / "size_classes_test.cc",
     HERE / "pages" / "page_heap_test.cc",
