@@ -5,6 +5,7 @@
 
 #include "engine/platform/cpu.h"
 #include "tests/engine/support/collected.h"
+#include "tests/engine/support/collecting.h"
 #include "tests/engine/support/random.h"
 #include "tests/support/cases.h"
 #include "tests/support/residency.h"
@@ -83,15 +84,11 @@ CASE(NothingReachableIsLostWhileThreadsMoveItAbout) {
   for (const uint32_t markers : kMarkers) {
     SmallCollected f(shared_heap(markers));
     const uint64_t seed = seed_of_this_run();
-    std::atomic<bool> done{false};
-    std::thread collector([&] {
-      while (!done.load()) f.heap->collect();
-    });
+    Collecting collector(*f.heap);
     std::vector<std::thread> threads;
     for (uint64_t i = 0; i < 4; ++i) threads.emplace_back([&, i] { reshape(f, seed + i, 1000); });
     for (std::thread& thread : threads) thread.join();
-    done = true;
-    collector.join();
+    collector.end();
     f.heap->collect();
     f.heap->verify();
     CHECK_EQ(f.live_records(), 0u);
@@ -214,10 +211,7 @@ CASE(RunsGrowAndMoveWhileOthersMark) {
   for (const uint32_t markers : kMarkers) {
     constexpr int64_t kRuns = 2 * collected::kFirstRootRuns + 100;
     SmallCollected f(shared_heap(markers));
-    std::atomic<bool> done{false};
-    std::thread collector([&] {
-      while (!done.load()) f.heap->collect();
-    });
+    Collecting collector(*f.heap);
     std::vector<std::thread> threads;
     for (int i = 0; i < 3; ++i) {
       threads.emplace_back([&] {
@@ -241,8 +235,7 @@ CASE(RunsGrowAndMoveWhileOthersMark) {
       });
     }
     for (std::thread& thread : threads) thread.join();
-    done = true;
-    collector.join();
+    collector.end();
     f.heap->collect();
     f.heap->verify();
     CHECK_EQ(f.live_records(), 0u);
@@ -307,10 +300,7 @@ CASE(RecordsAreFreedByHandWhileOthersMark) {
     HeapOptions options = shared_heap(markers);
     options.checked = false;
     SmallCollected f(options);
-    std::atomic<bool> done{false};
-    std::thread collector([&] {
-      while (!done.load()) f.heap->collect();
-    });
+    Collecting collector(*f.heap);
     std::vector<std::thread> threads;
     for (int i = 0; i < 3; ++i) {
       threads.emplace_back([&] {
@@ -331,8 +321,7 @@ CASE(RecordsAreFreedByHandWhileOthersMark) {
       });
     }
     for (std::thread& thread : threads) thread.join();
-    done = true;
-    collector.join();
+    collector.end();
     f.heap->collect();
     f.heap->verify();
     CHECK_EQ(f.live_records(), 0u);
@@ -388,7 +377,6 @@ CASE(SamplesAreTakenWhileOthersCollectAndTheDistanceChanges) {
 CASE(AForkInTheMiddleOfACycleLeavesBothHeapsWhole) {
   for (const uint32_t markers : kMarkersOfChildren) {
     SmallCollected f(shared_heap(markers));
-    std::atomic<bool> done{false};
     RootId root;
     {
       Access access(*f.heap);
@@ -400,9 +388,7 @@ CASE(AForkInTheMiddleOfACycleLeavesBothHeapsWhole) {
         at = next;
       }
     }
-    std::thread collector([&] {
-      while (!done.load()) f.heap->collect();
-    });
+    Collecting collector(*f.heap);
     for (int i = 0; i < 10; ++i) {
       const pid_t child = fork();
       CHECK(child >= 0);
@@ -419,8 +405,7 @@ CASE(AForkInTheMiddleOfACycleLeavesBothHeapsWhole) {
       CHECK_EQ(waitpid(child, &status, 0), child);
       CHECK_EQ(status, 0);
     }
-    done = true;
-    collector.join();
+    collector.end();
     f.heap->verify();
     CHECK_EQ(f.live_records(), 100001u);
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/engine/support/collected.h"
+#include "tests/engine/support/collecting.h"
 #include "tests/support/cases.h"
 
 namespace tri::testing {
@@ -133,10 +134,7 @@ CASE(RecordsAreGotBackWhileOthersMark) {
   HeapOptions options = small_heap();
   options.processors = 3;
   SmallCollected f(options);
-  std::atomic<bool> done{false};
-  std::thread collector([&] {
-    while (!done.load()) f.heap->collect();
-  });
+  Collecting collector(*f.heap);
   std::vector<std::thread> threads;
   std::atomic<int> got_back{0};
   for (int i = 0; i < 3; ++i) {
@@ -171,8 +169,7 @@ CASE(RecordsAreGotBackWhileOthersMark) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  done = true;
-  collector.join();
+  collector.end();
   f.heap->collect();
   f.heap->verify();
   CHECK_EQ(f.live_records(), 0u);
