@@ -23,6 +23,8 @@ uint32_t bin_limit(const ThreadCache& cache, SizeClass size_class) {
                       tunable::kBinMaxObjects);
   };
   if (cache.pace != ThreadCache::Pace::kHigh) return objects(tunable::kBinBytes);
+  // Small objects are better off lower down, where they come back in the order of their addresses.
+  if (g.object_bytes <= tunable::kEagerBinBytes) return objects(tunable::kBinMaxBytes);
   const Bin& bin = cache.bins[size_class];
   return std::clamp(uint32_t{bin.max} + bin.given, objects(tunable::kBinMaxBytes),
                     objects(tunable::kBinWonBackBytes));
