@@ -34,7 +34,9 @@ _BOTH_WIDTHS = {
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Have each test of those modules run twice."""
     if metafunc.module.__name__.rpartition(".")[2] in _BOTH_WIDTHS:
-        metafunc.parametrize("references", [32, 64], indirect=True)
+        metafunc.parametrize(
+            "references", [32, pytest.param(64, marks=pytest.mark.wide)], indirect=True
+        )
 
 
 @pytest.fixture(autouse=True)
