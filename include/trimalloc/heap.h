@@ -1,6 +1,6 @@
 /* The collected heap from C: records of declared types, linked by references, freed by a
- * collector that runs beside the program. References have 32 bits, and reach 64 GiB of records. In files
- * that define TRIMALLOC_WIDE_REFERENCES before they include this, they have 64; see below.
+ * collector that runs beside the program. References have 32 bits, and reach 64 GiB of records. In
+ * files that define TRIMALLOC_WIDE_REFERENCES before they include this, they have 64; see below.
  *
  *     trimalloc_heap *heap = trimalloc_heap_create(NULL);
  *     const uint32_t references[] = {offsetof(struct node, left), offsetof(struct node, right)};
