@@ -16,16 +16,23 @@ Span* CentralFreeList::fullest() {
 }
 
 void CentralFreeList::enlist(Span* span) {
-  span->bucket = static_cast<uint8_t>(bucket_of(span));
-  buckets_[span->bucket].push_front(span);
-  occupied_ = static_cast<uint8_t>(occupied_ | 1u << span->bucket);
+  const unsigned bucket = bucket_of(span->live);
+  buckets_[bucket].push_front(span);
+  occupied_ = static_cast<uint8_t>(occupied_ | 1u << bucket);
 }
 
-void CentralFreeList::delist(Span* span) {
-  buckets_[span->bucket].remove(span);
-  if (buckets_[span->bucket].empty()) {
-    occupied_ = static_cast<uint8_t>(occupied_ & ~(1u << span->bucket));
-  }
+// `live`: as when it was enlisted.
+void CentralFreeList::delist(Span* span, uint32_t live) {
+  const unsigned bucket = bucket_of(live);
+  buckets_[bucket].remove(span);
+  if (buckets_[bucket].empty()) occupied_ = static_cast<uint8_t>(occupied_ & ~(1u << bucket));
+}
+
+// A listed span has changed from `live` objects to what it has now, and is not full.
+void CentralFreeList::move(Span* span, uint32_t live) {
+  if (bucket_of(live) == bucket_of(span->live)) return;
+  delist(span, live);
+  enlist(span);
 }
 
 // --- taking ---------------------------------------------------------------------------------
@@ -36,10 +43,9 @@ uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
   char* const begin = arena.address_of(span->first);
   const uint32_t words = (g.span_objects + 63) / 64;
   uint32_t taken = 0;
-  for (uint32_t w = span->first_word; w < words && taken < count; ++w) {
+  for (uint32_t w = 0; w < words && taken < count; ++w) {
     uint64_t& word = arena.bitmap_word(span->first, w);
     uint64_t free = ~word & low_bits(g.span_objects - w * 64);
-    span->first_word = w;
     uint64_t chosen = 0;
     char* const word_begin = begin + size_t{w} * 64 * g.object_bytes;
     if (free == ~uint64_t{0} && count - taken >= 64) {  // a fresh span: no bit to look for
@@ -58,7 +64,7 @@ uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
     }
     word |= chosen;
   }
-  span->live += taken;
+  span->live = static_cast<uint16_t>(span->live + taken);
   if (__builtin_expect(span->holes != 0, 0)) fill_holes(span, objects, taken, arena);
   return taken;
 }
@@ -71,18 +77,20 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
     if (span == nullptr) {
       // A batch from fewer spans than asked for is a batch; a new span only for the first object.
       if (taken != 0) break;
-      span = page_heap.allocate_small(size_class_, geometry().span_pages);
+      const bool beside = geometry().span_objects <= kMaxObjectsBeside;
+      span = page_heap.allocate_small(size_class_, geometry().span_pages,
+                                      beside ? SpanHome::kBesideBits : SpanHome::kApart);
       if (span == nullptr) return 0;
       ++counters_.spans;
       ++counters_.span_fetches;
       enlist(span);
     }
+    const uint32_t live = span->live;
     taken += take_from(span, objects + taken, count - taken, page_heap.arena());
     if (span->live == geometry().span_objects) {
-      delist(span);
-    } else if (bucket_of(span) != span->bucket) {
-      delist(span);
-      enlist(span);
+      delist(span, live);
+    } else {
+      move(span, live);
     }
   }
   counters_.live += taken;
@@ -117,7 +125,6 @@ uint32_t CentralFreeList::give_run(Span* span, void* const* objects, uint32_t co
       if (at != UINT32_MAX) arena.bitmap_word(span->first, at) = word;
       at = index / 64;
       word = arena.bitmap_word(span->first, at);
-      span->first_word = std::min(span->first_word, at);
     }
     const uint64_t bit = uint64_t{1} << (index % 64);
     if ((word & bit) == 0) {
@@ -127,8 +134,15 @@ uint32_t CentralFreeList::give_run(Span* span, void* const* objects, uint32_t co
     word &= ~bit;
   }
   if (at != UINT32_MAX) arena.bitmap_word(span->first, at) = word;
-  span->live -= given;
+  span->live = static_cast<uint16_t>(span->live - given);
   return given;
+}
+
+// An empty span goes back to the page heap. It stays when that has no memory for knowing it free.
+void CentralFreeList::give_up(Span* span, PageHeap& page_heap) {
+  delist(span, 0);
+  if (!page_heap.free_small(span, take_holes(span, page_heap.arena()))) return enlist(span);
+  --counters_.spans;
 }
 
 Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& page_heap,
@@ -147,19 +161,15 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
       break;
     }
     Span* span = arena.span_of(page);
-    const bool was_full = span->live == geometry().span_objects;
+    const uint32_t live = span->live;
     const uint32_t run = give_run(span, objects + given, count - given, arena, &misuse);
     given += run;
-    if (span->live == 0) {
-      if (!was_full) delist(span);
-      --counters_.spans;
-      page_heap.free_small(span, take_holes(span, arena));
-    } else if (was_full) {
+    if (live == geometry().span_objects) {
       if (run != 0) enlist(span);
-    } else if (bucket_of(span) != span->bucket) {
-      delist(span);
-      enlist(span);
+    } else {
+      move(span, live);
     }
+    if (span->live == 0) give_up(span, page_heap);
   }
   counters_.live -= given;
   freed_bytes_.store(
@@ -177,14 +187,13 @@ void CentralFreeList::verify(const Arena& arena) const {
   uint64_t holes = 0;
   for (PageId page = 0; page < arena.committed_pages();) {
     const Span* span = arena.span_of(page);
-    page = span->end() + span->headroom;
+    page = span->end_of_run();
     if (span->state != SpanState::kSmall || span->size_class != size_class_) continue;
     const uint32_t words = (geometry().span_objects + 63) / 64;
     uint32_t bits = 0;
     for (uint32_t w = 0; w < words; ++w) {
       const uint64_t word = arena.bitmap_word(span->first, w);
       TRI_CHECK_EQ(word & ~low_bits(geometry().span_objects - w * 64), 0u);
-      if (w < span->first_word) TRI_CHECK_EQ(word, ~uint64_t{0});
       bits += static_cast<uint32_t>(std::popcount(word));
     }
     TRI_CHECK_EQ(bits, span->live);

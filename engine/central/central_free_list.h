@@ -72,10 +72,12 @@ class CentralFreeList {
   static constexpr unsigned kBuckets = 8;
 
   const ClassGeometry& geometry() const { return kClasses[size_class_]; }
-  unsigned bucket_of(const Span* span) const { return span->live >> geometry().bucket_shift; }
+  unsigned bucket_of(uint32_t live) const { return live >> geometry().bucket_shift; }
   Span* fullest();
   void enlist(Span* span);
-  void delist(Span* span);
+  void delist(Span* span, uint32_t live);
+  void move(Span* span, uint32_t live);
+  void give_up(Span* span, PageHeap& page_heap);
   uint64_t free_objects() const {
     return counters_.spans * geometry().span_objects - counters_.live;
   }

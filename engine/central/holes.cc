@@ -46,7 +46,8 @@ struct HardwarePages {
 
 }  // namespace
 
-static_assert(size_class_rules::kMaxSpanPages * kPageBytes / 4096 <= 32, "a bit per hardware page");
+static_assert(Span::kAllHoles >> (size_class_rules::kMaxSpanPages * kPageBytes / 4096 - 1) != 0,
+              "a bit for each hardware page");
 
 // The hardware pages of a span on which no object lives.
 uint32_t CentralFreeList::pages_without_objects(const Span* span, const Arena& arena) const {
@@ -81,7 +82,7 @@ bool CentralFreeList::punch(Span* span, const Arena& arena, size_t* given) {
     char* const begin = arena.address_of(span->first) + pages.offset + first * pages.bytes;
     if (!arena.os().release(begin, bytes)) return false;
     const auto bits = static_cast<uint32_t>(low_bits(run) << first);
-    span->holes |= bits;
+    span->holes = (span->holes | bits) & Span::kAllHoles;
     left &= ~bits;
     *given += bytes;
     counters_.hole_bytes += bytes;
@@ -100,7 +101,7 @@ size_t CentralFreeList::release_holes(size_t bytes, PageHeap& page_heap, bool (*
     for (unsigned n = 0; n < kSpansAtOnce && given < bytes; ++n) {
       Span* span = next_to_look_at();
       if (span != nullptr) {
-        List<Span>& bucket = buckets_[span->bucket];
+        List<Span>& bucket = buckets_[bucket_of(span->live)];
         bucket.remove(span);
         bucket.push_back(span);
         span->pass = pass_;
@@ -148,7 +149,7 @@ void CentralFreeList::fill_holes(Span* span, void* const* objects, uint32_t coun
     touched |= pages.touched_by(offset, offset + geometry().object_bytes);
   }
   const uint32_t filled = touched & span->holes;
-  span->holes &= ~filled;
+  span->holes = span->holes & ~filled & Span::kAllHoles;
   counters_.hole_bytes -= static_cast<size_t>(std::popcount(filled)) * pages.bytes;
 }
 

@@ -11,9 +11,9 @@
 // * class table: one byte a page, the size class of the span it belongs to; 0 for a large object, a
 //   free page, a page never used. The only table that free() reads on its fast path;
 // * span table: one pointer a page: for small spans every page's, for large and free spans the
-// first
-//   and the last page's. Entries in the middle of those are stale and must be checked against the
-//   span (`Span::contains`); span structures are never unmapped, so looking is safe;
+//   first and the last page's. Entries in the middle of those are stale and must be checked against
+//   the span (`Span::contains`); structures are never unmapped, so looking is safe. Those that lie
+//   beside their bits (pages/span.h) leave no entry behind;
 // * page bits: one bit a page, set when the page has no memory behind it and reads as zero;
 // * metadata: everything the fixed allocators hand out.
 //
@@ -176,6 +176,12 @@ class Arena {
   uint64_t& bitmap_word(PageId first, size_t index) const {
     return reinterpret_cast<uint64_t*>(
         base_)[-static_cast<ptrdiff_t>(size_t{first} * kBitmapWordsPerPage + index + 1)];
+  }
+
+  // Before the bits, at the begin of the page's part, a span of a size class may have its structure
+  // (pages/span.h).
+  Span* span_beside_bits(PageId first) const {
+    return reinterpret_cast<Span*>(base_ - (size_t{first} + 1) * kBitmapBytesPerPage);
   }
 
   // Where bitmap `number` ends. Word `index` of it is the (index + 1)th before that.

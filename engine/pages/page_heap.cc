@@ -21,17 +21,22 @@ Span* PageHeap::allocate(Pages pages, size_t requested) {
   return span == nullptr ? nullptr : make_large(carve(span, 0, pages, 0), requested);
 }
 
-Span* PageHeap::allocate_small(SizeClass size_class, Pages pages) {
+Span* PageHeap::allocate_small(SizeClass size_class, Pages pages, SpanHome home) {
   make_room(pages);
   const Guard guard(lock_);
   Span* span = take_best_fit(pages);
   if (span != nullptr) span = carve(span, 0, pages, 0);
   if (span == nullptr) return nullptr;
+  if (home == SpanHome::kBesideBits) {
+    Span* beside = arena_.span_beside_bits(span->first);
+    *static_cast<SpanHead*>(beside) = *span;
+    destroy(span);
+    span = beside;
+  }
   counters_.small_in_use += pages;
   span->state = SpanState::kSmall;
   span->size_class = size_class;
   span->live = 0;
-  span->first_word = 0;
   arena_.set_spans(span->first, pages, span);
   arena_.set_class(span->first, pages, size_class);
   return span;
@@ -293,16 +298,27 @@ void PageHeap::free(Span* span, bool emptied) {
   if (span->grown) last_grown_ = span;
 }
 
-void PageHeap::free_small(Span* span, uint32_t released) {
+bool PageHeap::free_small(Span* span, uint32_t released) {
   const Guard guard(lock_);
   TRI_CHECK(span->state == SpanState::kSmall);
-  arena_.set_class(span->first, span->pages, kLargeClass);
-  counters_.small_in_use -= span->pages;
-  span->released = static_cast<Pages>(std::popcount(released));
-  for (; released != 0; released &= released - 1) {
-    arena_.set_released(span->first + lowest_bit(released), 1, true);
+  const PageId first = span->first;
+  const Pages pages = span->pages;
+  Span* freed = span;
+  if (span == arena_.span_beside_bits(first)) {
+    freed = new_span(first, pages, 0);
+    if (freed == nullptr) return false;
+    // Nothing leads there any more, and the next one's bits are clear.
+    arena_.set_spans(first, pages, nullptr);
+    *static_cast<SpanHead*>(span) = SpanHead();
   }
-  merge_and_insert(span);
+  arena_.set_class(first, pages, kLargeClass);
+  counters_.small_in_use -= pages;
+  freed->released = static_cast<Pages>(std::popcount(released));
+  for (; released != 0; released &= released - 1) {
+    arena_.set_released(first + lowest_bit(released), 1, true);
+  }
+  merge_and_insert(freed);
+  return true;
 }
 
 // A fresh mapping in place of one that realloc moved here: one mapping again with its neighbours.
@@ -569,7 +585,7 @@ void PageHeap::recover_in_child() {
       --left;
       merge_and_insert(span);  // which may take the next span in
     }
-    page = span->end() + span->headroom;
+    page = span->end_of_run();
   }
 }
 
@@ -584,7 +600,7 @@ void PageHeap::verify() {
     TRI_CHECK(span != nullptr);
     TRI_CHECK_EQ(span->first, page);
     TRI_CHECK(span->pages != 0);
-    TRI_CHECK(arena_.span_of(span->end() + span->headroom - 1) == span);
+    TRI_CHECK(arena_.span_of(span->end_of_run() - 1) == span);
     const Pages released = arena_.count_released(span->first, span->pages);
     switch (span->state) {
       case SpanState::kFree:
@@ -607,7 +623,7 @@ void PageHeap::verify() {
         break;
     }
     previous = span;
-    page = span->end() + span->headroom;
+    page = span->end_of_run();
   }
   TRI_CHECK_EQ(seen.small_in_use, counters_.small_in_use);
   TRI_CHECK_EQ(seen.large_in_use, counters_.large_in_use);

@@ -45,6 +45,11 @@ struct PageHeapCounters {
   uint64_t large_frees = 0;
 };
 
+// Where a small span has its structure (span.h says why).
+enum class SpanHome : uint8_t { kApart, kBesideBits };
+// Of so many objects the bits leave room for it.
+inline constexpr uint32_t kMaxObjectsBeside = (kBitmapBytesPerPage - sizeof(SpanHead)) * 8;
+
 class PageHeap {
  public:
   constexpr explicit PageHeap(Arena& arena) : arena_(arena) {}
@@ -54,7 +59,7 @@ class PageHeap {
   // `requested`: the bytes that the program asked for.
   Span* allocate(Pages pages, size_t requested = 0);
   // A span of a size class, state kSmall, with the tables filled in.
-  Span* allocate_small(SizeClass size_class, Pages pages);
+  Span* allocate_small(SizeClass size_class, Pages pages, SpanHome home);
   // A large one for calloc: where some pages read as zero and others do not (Span::zeroing), the
   // page bits keep saying which, until finish_zeroing.
   Span* allocate_for_zeroing(Pages pages, size_t requested);
@@ -70,8 +75,9 @@ class PageHeap {
   // Gives a large span back. `emptied`: its pages have been moved away and read as zero.
   void free(Span* span, bool emptied = false);
   // Gives a span of a size class back, whose live bits are clear. `released`: which of its pages
-  // have no memory, a bit each.
-  void free_small(Span* span, uint32_t released);
+  // have no memory, a bit each. False, and nothing has happened, when there is no memory for the
+  // structure that a free span needs.
+  bool free_small(Span* span, uint32_t released);
 
   // Makes a large span `pages` long where it lies, from its head-room, the free span behind it or
   // new arena. False when the pages behind it are taken.

@@ -8,8 +8,17 @@
 //
 // Fields are written under the page heap's lock while the span is free or changes state, under the
 // central free list's lock while it is small, and by the block's owner while it is large.
+//
+// Where the structure lies: a span of a size class needs half of it, and 256 objects need half of
+// the 64 bytes of bits that every page has. So the two share them, and whoever looks for an object
+// finds the span's counters and its bits in one cache line; of 16-byte objects a page has 512, and
+// their spans, like those that are free or large, have structures of their own.
+//
+//   base - 64 (first + 1)                       base - 64 first
+//    | SpanHead                | word 3 | ... | word 0 |
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "engine/base/types.h"
@@ -18,7 +27,10 @@ namespace tri {
 
 enum class SpanState : uint8_t { kFree, kReleasing, kSmall, kLarge };
 
-struct Span {
+struct Span;
+
+// What every span has.
+struct SpanHead {
   union {
     Span* next = nullptr;  // small: in a bucket of the central free list
     Span* left;            // free: in a tree
@@ -30,33 +42,39 @@ struct Span {
 
   PageId first = 0;
   Pages pages = 0;
-  Pages released = 0;  // free: pages without memory behind them
-  // Large: untouched pages behind the block that only its realloc may take.
-  Pages headroom = 0;
   SpanState state = SpanState::kFree;
   SizeClass size_class = kLargeClass;
-  uint8_t bucket = 0;
-  bool zero = false;          // large: every page read as zero when it was handed out
-  bool resident = false;      // free: it is in the set of spans with memory to give back
-  bool remapped : 1 = false;  // its mapping has been moved and needs a refresh when freed
-  bool zeroing : 1 = false;   // large: calloc has yet to clear some of it: see the page bits
-  bool grown : 1 = false;     // realloc has enlarged it before
-  uint8_t pass = 0;           // small: the last pass that looked for holes in it
-  uint16_t swept = 0;         // in a collected heap: the collection after which, modulo 2^16
-  uint16_t pins = 0;          // in a collected heap: views of the program on its memory
-
-  uint32_t live = 0;  // small: objects handed out to caches and the program
-  union {
-    uint32_t first_word = 0;  // small: no word of its bits before this has a free object
-    uint32_t slot_granules;   // in a collected heap
-  };
-  uint32_t holes = 0;  // small: its hardware pages without memory, a bit each (central/holes.cc)
-  uint64_t requested = 0;  // large: what the program asked for, in bytes
+  uint16_t live = 0;        // small: objects handed out to caches and the program
+  uint32_t pass : 8 = 0;    // small: the last pass that looked for holes in it
+  uint32_t holes : 24 = 0;  // small: its hardware pages without memory (central/holes.cc)
+  static constexpr uint32_t kAllHoles = (1u << 24) - 1;
 
   bool contains(PageId page) const { return page - first < pages; }
   PageId end() const { return first + pages; }
 };
 
-static_assert(sizeof(Span) == 64, "a cache line for each span: at most 1/128 of the heap");
+// What those have whose structure is their own.
+struct Span : SpanHead {
+  Pages released = 0;  // free: pages without memory behind them
+  // Large: untouched pages behind the block that only its realloc may take.
+  Pages headroom = 0;
+  uint64_t requested = 0;     // large: what the program asked for, in bytes
+  bool zero : 1 = false;      // large: every page read as zero when it was handed out
+  bool resident : 1 = false;  // free: it is in the set of spans with memory to give back
+  bool remapped : 1 = false;  // its mapping has been moved and needs a refresh when freed
+  bool zeroing : 1 = false;   // large: calloc has yet to clear some of it: see the page bits
+  bool grown : 1 = false;     // large: realloc has enlarged it before
+  // In a collected heap:
+  uint8_t place = 0;           // which of its source's lists it is on
+  uint16_t swept = 0;          // the collection after which it was swept, modulo 2^16
+  uint16_t pins = 0;           // views of the program on its memory
+  uint32_t slot_granules = 0;  // the length of a record
+
+  // Behind the pages that nobody else may take.
+  PageId end_of_run() const { return end() + (state == SpanState::kLarge ? headroom : 0); }
+};
+
+static_assert(sizeof(SpanHead) == 32, "half a page's part of the bitmap");
+static_assert(sizeof(Span) == 64, "a cache line for each span");
 
 }  // namespace tri

@@ -40,7 +40,7 @@ void SpanSource::start(Space& space, PageKind kind, uint32_t slot, bool has_refe
 }
 
 Span* SpanSource::make_span(Pages pages, uint32_t slot, uint16_t collection) {
-  Span* span = space_->page_heap.allocate_small(kind_, pages);
+  Span* span = space_->page_heap.allocate_small(kind_, pages, SpanHome::kApart);
   if (span == nullptr) return nullptr;
   if (!space_->links.cover(space_->arena, span->first, pages)) {
     space_->page_heap.free_small(span, 0);
@@ -49,7 +49,7 @@ Span* SpanSource::make_span(Pages pages, uint32_t slot, uint16_t collection) {
   span->slot_granules = slot;
   span->swept = collection;
   span->pins = 0;
-  span->bucket = kHeldByProcessor;
+  span->place = kHeldByProcessor;
   for (Pages i = 0; i < pages; ++i) {
     space_->links.store(span->first + i, has_references_ ? kNotQueued : kNever);
   }
@@ -74,7 +74,7 @@ Span* SpanSource::acquire(uint16_t collection) {
     }
     if (Span* span = partly_used.first()) {
       partly_used.remove(span);
-      span->bucket = kHeldByProcessor;
+      span->place = kHeldByProcessor;
       return span;
     }
   }
@@ -143,7 +143,6 @@ void SpanSource::sweep(Span* span, uint16_t collection) {
     records += count_bits(live & ~dead);
   }
   span->swept = collection;
-  span->live = static_cast<uint32_t>(records);
   swept_granules_.fetch_add(records * span->slot_granules, std::memory_order_relaxed);
   settle(span);
 }
@@ -191,8 +190,8 @@ bool SpanSource::free_record(Span* span, Reference record, uint16_t collection) 
   if (!space_->live.clear(record)) return false;
   if (poison_) poison(*span, record);
   // One that has not been swept is settled then; one that is held, when it is given back.
-  if (span->swept != collection || span->bucket == kHeldByProcessor) return true;
-  if (span->bucket == kPermanent) return true;
+  if (span->swept != collection || span->place == kHeldByProcessor) return true;
+  if (span->place == kPermanent) return true;
   queue_of(span).remove(span);
   settle(span);
   return true;
@@ -201,7 +200,7 @@ bool SpanSource::free_record(Span* span, Reference record, uint16_t collection) 
 void SpanSource::pin(Span* span) {
   const Guard guard(lock_);
   ++span->pins;
-  if (span->bucket != kPartlyUsed) return;
+  if (span->place != kPartlyUsed) return;
   queue_of(span).remove(span);
   enqueue(span, kFull);
 }
@@ -209,7 +208,7 @@ void SpanSource::pin(Span* span) {
 void SpanSource::unpin(Span* span, uint16_t collection) {
   const Guard guard(lock_);
   TRI_CHECK(span->pins != 0);
-  if (--span->pins != 0 || span->swept != collection || span->bucket == kPermanent) return;
+  if (--span->pins != 0 || span->swept != collection || span->place == kPermanent) return;
   queue_of(span).remove(span);
   settle(span);
 }

@@ -44,7 +44,7 @@ class SpanQueue {
   Span* last_ = nullptr;
 };
 
-// Where a span is, in `Span::bucket`.
+// Where a span is, in `Span::place`.
 enum Place : uint8_t { kHeldByProcessor, kPartlyUsed, kFull, kPermanent };
 
 class SpanSource {
@@ -122,10 +122,10 @@ class SpanSource {
   void poison(const Span& span, Reference record);
   void discard(Span* span);
   SpanQueue& queue_of(const Span* span) {
-    return span->bucket == kPermanent ? permanent_ : queues_[span->swept & 1][span->bucket];
+    return span->place == kPermanent ? permanent_ : queues_[span->swept & 1][span->place];
   }
   void enqueue(Span* span, Place place) {
-    span->bucket = place;
+    span->place = place;
     span->zero = false;  // its free slots have been used
     queue_of(span).push(span);
   }

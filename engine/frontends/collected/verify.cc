@@ -22,7 +22,7 @@ void verify_span(const Space& space, const SpanSource& source, const Span& span)
   for (Pages i = 0; i < span.pages; ++i) {
     TRI_CHECK(space.arena.span_of(span.first + i) == &span);
     const PageLink link = space.links.load(span.first + i);
-    if (span.bucket == kPermanent) {
+    if (span.place == kPermanent) {
       TRI_CHECK(link == kFrozen || link == kRemembered);
     } else {
       TRI_CHECK_EQ(link, source.has_references() ? kNotQueued : kNever);
@@ -74,7 +74,7 @@ bool CollectedHeap::verify() {
     Pages pages = 0;
     const Layout* layout = markers_.layout(sources_[id].kind());
     sources_[id].for_each_span([&](const Span& span) {
-      if (span.bucket != kPermanent) TRI_CHECK_EQ(span.swept, collection_);
+      if (span.place != kPermanent) TRI_CHECK_EQ(span.swept, collection_);
       verify_span(space_, sources_[id], span);
       pages += span.pages;
       if (!sources_[id].has_references()) return;

@@ -268,6 +268,42 @@ CASE(OutOfMemoryGivesNothingAndLosesNothing) {
   });
 }
 
+CASE(AnEmptySpanStaysWhereThereIsNoMemoryForKnowingItFree) {
+  OneList one;
+  Span* const parts[] = {one.page_heap.allocate(1), one.page_heap.allocate(1)};
+  const std::vector<void*> objects = one.take_exactly(one.per_span);
+  while (one.arena.allocate_metadata(16) != nullptr) {
+  }
+  while (one.page_heap.allocate(1) != nullptr) {  // uses up the structures that are left
+  }
+  one.give(objects);
+  CHECK_EQ(one.list.counters().spans, 1u);
+  CHECK_EQ(one.list.counters().live, 0u);
+  one.verify();
+  // It is used like any other, and goes back when two free runs have become one.
+  const std::vector<void*> again = one.take(10);
+  CHECK_EQ(again.size(), 10u);
+  for (Span* part : parts) one.page_heap.free(part);
+  one.give(again);
+  CHECK_EQ(one.list.counters().spans, 0u);
+  one.verify();
+}
+
+CASE(EveryClassTakesAndGivesAWholeSpan) {
+  for (SizeClass size_class = 1; size_class < kSizeClasses; ++size_class) {
+    OneList one(size_class);
+    const std::vector<void*> objects = one.take_exactly(one.per_span);
+    const Span* span = one.span_of(objects[0]);
+    const bool beside = span == one.arena.span_beside_bits(span->first);
+    CHECK_EQ(beside, one.per_span <= kMaxObjectsBeside);
+    CHECK_EQ(span->live, one.per_span);
+    one.verify();
+    one.give(objects);
+    CHECK_EQ(one.list.counters().spans, 0u);
+    one.verify();
+  }
+}
+
 CASE(VerifyNoticesABitThatIsWrong) {
   CHECK(contains(last_words_of([] {
                    OneList one;

@@ -280,7 +280,7 @@ CASE(AShrunkTailMergesWithWhatLiesBehind) {
 
 CASE(ASmallSpanIsFoundFromEachOfItsPages) {
   SmallHeap heap;
-  Span* span = heap.page_heap.allocate_small(12, 4);
+  Span* span = heap.page_heap.allocate_small(12, 4, SpanHome::kApart);
   for (PageId page = span->first; page < span->end(); ++page) {
     CHECK(heap.arena.span_of(page) == span);
     CHECK_EQ(heap.arena.class_of(page), 12);
@@ -290,19 +290,51 @@ CASE(ASmallSpanIsFoundFromEachOfItsPages) {
 
 CASE(AFreedSmallSpanHasNoClassAnyMore) {
   SmallHeap heap;
-  Span* span = heap.page_heap.allocate_small(12, 4);
+  Span* span = heap.page_heap.allocate_small(12, 4, SpanHome::kApart);
   heap.page_heap.free_small(span, 0);
   for (PageId page = 0; page < 4; ++page) CHECK_EQ(heap.arena.class_of(page), kLargeClass);
   heap.page_heap.verify();
 }
 
 CASE(ASmallSpanSaysWhichOfItsPagesHaveNoMemory) {
+  for (const SpanHome home : {SpanHome::kApart, SpanHome::kBesideBits}) {
+    SmallHeap heap;
+    Span* span = heap.page_heap.allocate_small(12, 4, home);
+    const PageId first = span->first;
+    const Pages resident = heap.page_heap.resident_pages();
+    CHECK(heap.page_heap.free_small(span, 0b0110));
+    CHECK_EQ(heap.page_heap.resident_pages(), resident - 2);
+    CHECK_EQ(heap.arena.count_released(first, 4), 2u);
+    heap.page_heap.verify();
+  }
+}
+
+CASE(ASpanBesideItsBitsUsesTheHalfOfTheLineThatTheyLeave) {
   SmallHeap heap;
-  Span* span = heap.page_heap.allocate_small(12, 4);
-  const Pages resident = heap.page_heap.resident_pages();
-  heap.page_heap.free_small(span, 0b0110);
-  CHECK_EQ(heap.page_heap.resident_pages(), resident - 2);
-  CHECK_EQ(heap.arena.count_released(span->first, 4), 2u);
+  heap.allocate(3);
+  Span* span = heap.page_heap.allocate_small(12, 4, SpanHome::kBesideBits);
+  CHECK_EQ(span->first, 3u);
+  const auto* begin = reinterpret_cast<const uint64_t*>(span);
+  for (uint32_t word = 0; word < kMaxObjectsBeside / 64; ++word) {
+    CHECK(&heap.arena.bitmap_word(3, word) == begin + 7 - word);
+    CHECK(&heap.arena.bitmap_word(3, word) >= begin + sizeof(SpanHead) / 8);
+  }
+  heap.page_heap.verify();
+}
+
+CASE(AFreedSpanLeavesItsLineClearAndNothingLeadsThere) {
+  SmallHeap heap;
+  Span* span = heap.page_heap.allocate_small(12, 4, SpanHome::kBesideBits);
+  Span* behind = heap.allocate(1);  // so that its pages are a run of their own
+  CHECK(heap.page_heap.free_small(span, 0));
+  for (uint32_t word = 0; word < kBitmapWordsPerPage; ++word) {
+    CHECK_EQ(heap.arena.bitmap_word(0, word), 0u);
+  }
+  for (PageId page = 0; page < 4; ++page) CHECK(heap.arena.span_of(page) != span);
+  CHECK(heap.arena.span_of(0) == heap.arena.span_of(3));
+  CHECK(heap.arena.span_of(1) == nullptr && heap.arena.span_of(2) == nullptr);
+  heap.page_heap.verify();
+  heap.page_heap.free(behind);
   heap.page_heap.verify();
 }
 
