@@ -142,7 +142,9 @@ inline constexpr uint32_t kDebtSlackPart = 64;
 // ... and, up to this part of it, two of the largest blocks that came back of late. Without these,
 // blocks of 5-25 MiB of which twenty live take 1.4 times as long (mimalloc-bench's
 // malloc-large: 2.0 million page faults instead of 0.9). An eighth for every heap would do the
-// same, but a cache of small blocks (bench/python/expiring_cache.py) would peak 2 % higher.
+// same, but a cache of small blocks (bench/python/expiring_cache.py) would peak 2 % higher. A block
+// larger than that part counts for nothing: there is no room for another like it, and a few large
+// buffers that grow (bench/python/growth.py) would peak 8 % higher when they happen to move.
 inline constexpr uint32_t kDebtLargeSlackPart = 8;
 // Holes (central/holes.cc) are looked for in a class when so much has come back since the last
 // time: a pass reads every span's bits.

@@ -552,8 +552,9 @@ void PageHeap::release_bits_around(const Span* span, PageId first, Pages count) 
 Pages PageHeap::spare() const {
   const Pages resident = resident_pages();
   constexpr Pages kLeast = tunable::kDebtSlackBytes >> kPageShift;
-  const Pages slack = kLeast + resident / tunable::kDebtSlackPart +
-                      std::min(2 * largest_freed_, resident / tunable::kDebtLargeSlackPart);
+  const Pages most = resident / tunable::kDebtLargeSlackPart;
+  const Pages large = largest_freed_ <= most ? std::min(2 * largest_freed_, most) : 0;
+  const Pages slack = kLeast + resident / tunable::kDebtSlackPart + large;
   return counters_.free_resident - std::min(counters_.free_resident, slack);
 }
 
