@@ -46,7 +46,8 @@ struct HardwarePages {
 
 }  // namespace
 
-static_assert(Span::kAllHoles >> (size_class_rules::kMaxSpanPages * kPageBytes / 4096 - 1) != 0,
+static_assert(Span::kAllHoles >> (size_class_rules::kMaxSharedSpanPages * kPageBytes / 4096 - 1) !=
+                  0,
               "a bit for each hardware page");
 
 // The hardware pages of a span on which no object lives.

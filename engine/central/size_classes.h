@@ -1,19 +1,21 @@
-// The 88 size classes, computed at compile time from rules rather than listed:
+// The 88 size classes:
 //
-//   * multiples of 16 bytes to 128, 8 steps a doubling to 32 KiB, whole pages to 256 KiB; powers of
-//     two are exact; at most 12.5 % is lost by rounding up from 129 B to 32 KiB, 25 % above;
-//   * a span is the shortest run of pages that holds enough objects (`min_objects`) and whose tail
-//     is short enough (`span_pages_of`);
+//   * multiples of 16 bytes to 128;
+//   * to 32 KiB as much as a number of pages has for a number of objects: the table `kFits`. At
+//     most 1/7 is lost by rounding up to 16 KiB, 1/6 to 32 KiB;
+//   * whole pages to 256 KiB, where at most a quarter is lost;
+//   * powers of two are exact, and from 1 KiB on all are multiples of a cache line;
 //   * a batch, what moves between tiers at a time, is kBatchBytes of objects.
 //
-// `trimalloc size-classes` prints them. The steps are those of TCMalloc's docs/design.md and of
-// Go's mksizeclasses.go, finer than the 4 a doubling of jemalloc and mimalloc.
+// `trimalloc size-classes` prints them. That sizes are made to fit their spans is how TCMalloc's
+// size_classes.cc and Go's mksizeclasses.go come by theirs.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 #include "engine/base/bits.h"
 #include "engine/base/types.h"
@@ -22,9 +24,8 @@ namespace tri {
 
 inline constexpr unsigned kSizeClasses = 88;
 inline constexpr size_t kMaxSmallBytes = 256 * 1024;
-// Up to here each doubling has 8 steps, so every multiple of a power of two is a class or is
-// rounded up to one that is a multiple of it too.
-inline constexpr size_t kEighthsBytes = 32 * 1024;
+// From here on an object has a span of its own.
+inline constexpr uint32_t kSharedSpanBytes = 32 * 1024;
 
 struct ClassGeometry {
   uint32_t object_bytes = 0;
@@ -48,50 +49,59 @@ inline constexpr uint32_t kMaxBatch = 128;
 inline constexpr uint32_t kPairedBytes = 16384;
 constexpr uint32_t min_batch(uint32_t object_bytes) { return object_bytes <= kPairedBytes ? 2 : 1; }
 
-// A tail may be 1/8 of its span up to this object size and 1/32 above, where up to kMaxSpanPages
-// make that possible. Longer spans have smaller tails but are emptied later: with 1/32 for all
-// classes a heap of random survivors is 4 % larger; with 1/8 for all, sqlite's page cache (4.3 KiB
-// a page).
-inline constexpr uint32_t kShortSpanBytes = 4096;
-inline constexpr uint32_t kMaxSpanPages = 12;
+// A span of `pages` is cut into so many `objects`.
+struct Fit {
+  uint8_t pages;
+  uint8_t objects;
+};
 
-constexpr uint32_t min_objects(uint32_t object_bytes) {
-  if (object_bytes <= 1024) return 8;
-  if (object_bytes <= 8192) return 4;
-  if (object_bytes < 32768) return 2;
-  return 1;  // objects of many pages: a span each, so that every free one can go back
+// From 128 B to 32 KiB, a row for each doubling. Of the sizes that spans of up to twelve pages can
+// be cut into, those whose mean loss is least over sizes that are evenly spread on a logarithmic
+// scale: rounding up, the tail, and for each page of the span 0.8 % (0.4 % above 4 KiB), since
+// longer spans are emptied later. Spans hold 8 objects up to 1 KiB, 4 up to 8 KiB, 2 below 32 KiB.
+// By hand: more steps below 512 B, where Python's tables and strings are; multiples of 64 B among
+// the next, for blocks that are aligned to cache lines; 4416 B, for what is a page and a header
+// (sqlite's page cache asks for 4368 B).
+inline constexpr Fit kFits[] = {
+    {1, 56}, {1, 51}, {1, 46}, {1, 42}, {1, 39}, {1, 36}, {1, 34}, {1, 32},  //
+    {1, 30}, {1, 28}, {1, 26}, {1, 25}, {1, 24}, {1, 23}, {1, 22}, {1, 21},
+    {2, 39}, {1, 18}, {1, 17}, {1, 16},                                     //
+    {1, 15}, {1, 14}, {2, 25}, {2, 23}, {2, 21}, {1, 10}, {1, 9},  {1, 8},  //
+    {2, 15}, {1, 7},  {3, 20}, {1, 6},  {2, 11}, {1, 5},  {2, 9},  {1, 4},  //
+    {4, 15}, {3, 10}, {2, 6},  {4, 11}, {2, 5},  {3, 7},  {5, 11}, {2, 4},  //
+    {6, 11}, {3, 5},  {4, 6},  {5, 7},  {3, 4},  {4, 5},  {7, 8},  {4, 4},  //
+    {9, 8},  {5, 4},  {4, 3},  {3, 2},  {5, 3},  {9, 5},  {4, 2},           //
+    {9, 4},  {5, 2},  {8, 3},  {6, 2},  {7, 2},  {4, 1},
+};
+inline constexpr uint32_t kMaxSharedSpanPages =
+    std::max_element(std::begin(kFits), std::end(kFits), [](const Fit& a, const Fit& b) {
+      return a.pages < b.pages;
+    })->pages;
+// Above, in steps of so many to each doubling.
+inline constexpr unsigned kSteps[] = {4, 4, 6};
+
+constexpr uint32_t object_bytes_of(const Fit& fit) {
+  const auto most = static_cast<uint32_t>(bytes_of(fit.pages)) / fit.objects;
+  return most / (most < 1024 ? 16 : 64) * (most < 1024 ? 16 : 64);
 }
 
 constexpr uint32_t object_bytes_of(unsigned size_class) {
-  if (size_class == 0) return 0;
-  if (size_class <= 8) return size_class * 16;
-  if (size_class <= 72) {
-    const unsigned step = size_class - 9;
-    const uint32_t base = 128u << (step / 8);
-    return base + (step % 8 + 1) * (base / 8);
-  }
-  // One object a span from here on, so whole pages: 4, 5 and 6 steps.
-  unsigned step = size_class - 73;
-  uint32_t base = kEighthsBytes;
-  unsigned steps = 4;
-  for (; step >= steps; base *= 2, ++steps) step -= steps;
-  return static_cast<uint32_t>(round_up(base + base * (step + 1) / steps, kPageBytes));
+  constexpr unsigned kSixteens = 8;
+  if (size_class <= kSixteens) return size_class * 16;
+  size_class -= kSixteens + 1;
+  if (size_class < std::size(kFits)) return object_bytes_of(kFits[size_class]);
+  size_class -= static_cast<unsigned>(std::size(kFits));
+  uint32_t base = kSharedSpanBytes;
+  const unsigned* steps = kSteps;
+  for (; size_class >= *steps; base *= 2) size_class -= *steps++;
+  return static_cast<uint32_t>(round_up(base + base * (size_class + 1) / *steps, kPageBytes));
 }
 
-// The shortest run with enough objects and a small enough tail; where up to kMaxSpanPages have
-// none, the one with the least tail.
-constexpr uint32_t span_pages_of(uint32_t size) {
-  const auto bytes = [](uint32_t pages) { return static_cast<uint32_t>(bytes_of(pages)); };
-  const uint32_t parts = size <= kShortSpanBytes ? 8 : 32;
-  uint32_t pages = 1;
-  while (bytes(pages) / size < min_objects(size)) ++pages;
-  uint32_t best = pages;
-  for (; pages <= kMaxSpanPages; ++pages) {
-    const uint32_t tail = bytes(pages) % size;
-    if (uint64_t{tail} * best < uint64_t{bytes(best) % size} * pages) best = pages;
-    if (tail <= bytes(pages) / parts) return pages;
+constexpr uint32_t span_pages_of(uint32_t object_bytes) {
+  for (const Fit& fit : kFits) {
+    if (object_bytes_of(fit) == object_bytes) return fit.pages;
   }
-  return best;
+  return static_cast<uint32_t>(round_up(object_bytes, kPageBytes) / kPageBytes);
 }
 
 constexpr ClassGeometry geometry_of(unsigned size_class) {
@@ -130,13 +140,22 @@ inline constexpr std::array<SizeClass, kMaxSmallBytes / 16 + 1> kClassTable = []
 
 constexpr SizeClass class_of_size(size_t bytes) { return kClassTable[(bytes + 15) / 16]; }
 
+// The smallest class whose objects hold so much and lie at multiples of `alignment`, a power of two
+// up to a page: spans begin on pages, so that is where the size is a multiple of it. Powers of two
+// are classes, which bounds the search.
+constexpr SizeClass aligned_class_of(size_t alignment, size_t bytes) {
+  SizeClass size_class = class_of_size(round_up(bytes, alignment));
+  while ((kClasses[size_class].object_bytes & (alignment - 1)) != 0) ++size_class;
+  return size_class;
+}
+
 // Which object of its span lies at `offset` bytes from the span's begin.
 constexpr uint32_t object_index(const ClassGeometry& geometry, uint32_t offset) {
   return static_cast<uint32_t>((uint64_t{offset} * geometry.reciprocal) >> 40);
 }
 
 static_assert(kClasses[8].object_bytes == 128);
-static_assert(kClasses[72].object_bytes == kEighthsBytes);
+static_assert(kClasses[73].object_bytes == kSharedSpanBytes);
 static_assert(kClasses[kSizeClasses - 1].object_bytes == kMaxSmallBytes);
 static_assert(class_of_size(0) == 1 && class_of_size(16) == 1 && class_of_size(17) == 2);
 static_assert(class_of_size(kMaxSmallBytes) == kSizeClasses - 1);

@@ -1,6 +1,7 @@
 // Starting the engine, and the slow halves of malloc and free.
 #include "engine/frontends/malloc/engine.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -139,17 +140,10 @@ void* allocate_slow(size_t bytes) {
 }
 
 void* allocate_aligned(size_t alignment, size_t bytes) {
-  // As in allocate_aligned_from_cache().
-  if (alignment <= kPageBytes && bytes <= kEighthsBytes - kPageBytes) {
-    return allocate(round_up(bytes + (bytes == 0 ? 1 : 0), alignment));
-  }
   if (alignment > PTRDIFF_MAX || !ensure_started()) return no_memory();
   if (alignment <= kPageBytes && bytes <= kMaxSmallBytes) {
-    // The first class whose objects lie at multiples of the alignment; the powers of two among the
-    // classes bound the search.
-    unsigned size_class = class_of_size(bytes);
-    while ((kClasses[size_class].object_bytes & (alignment - 1)) != 0) ++size_class;
-    const size_t object_bytes = kClasses[size_class].object_bytes;
+    const size_t object_bytes =
+        kClasses[aligned_class_of(alignment, std::max(bytes, size_t{1}))].object_bytes;
     // Between the powers of two few large classes are aligned: then whole pages waste less.
     const bool wasteful = bytes >= tunable::kWholePagesBytes && object_bytes > bytes + bytes / 8;
     if (!wasteful) return allocate(object_bytes);

@@ -61,10 +61,12 @@ const void* block_begin(const void* address);
 
 // --- the fast paths -------------------------------------------------------------------------
 
-// `bytes` must be below g_direct_ways.by_thread.
-[[gnu::always_inline]] inline void* allocate_directly(size_t bytes) {
-  const unsigned size_class = kClassTable[(bytes + 15) / 16];
+// What is asked for must be below g_direct_ways.by_thread.
+[[gnu::always_inline]] inline void* pop_directly(unsigned size_class) {
   return t_state.active.load(std::memory_order_relaxed)->pop(size_class);
+}
+[[gnu::always_inline]] inline void* allocate_directly(size_t bytes) {
+  return pop_directly(kClassTable[(bytes + 15) / 16]);
 }
 
 // Budget: 16 instructions, 3 branches (tests/engine/test_fast_path.py counts them).
@@ -78,14 +80,14 @@ const void* block_begin(const void* address);
   return __builtin_expect(object != nullptr, 1) ? object : allocate_slow(bytes);
 }
 
-// The same for a multiple of a power of two. Spans begin on pages, and up to kEighthsBytes classes
-// are eighths of powers of two: a multiple of the alignment is a class itself, or lies between
-// classes that are multiples of it too. nullptr also for what is not so simple, 0 bytes with it.
+// The same at a multiple of a power of two. nullptr also for what is not so simple, 0 bytes with
+// it.
 [[gnu::always_inline]] inline void* allocate_aligned_from_cache(size_t alignment, size_t bytes) {
-  if (__builtin_expect(alignment > kPageBytes || bytes - 1 >= kEighthsBytes - kPageBytes, 0)) {
+  if (__builtin_expect(alignment > kPageBytes || bytes - 1 >= kSharedSpanBytes - kPageBytes, 0)) {
     return nullptr;
   }
-  return allocate_from_cache(round_up(bytes, alignment));
+  if (__builtin_expect(bytes >= g_direct_ways.by_thread, 0)) return nullptr;
+  return pop_directly(aligned_class_of(alignment, bytes));
 }
 
 // What a block that belongs to a class can hold, from its page's class alone: neither its span nor

@@ -12,7 +12,7 @@ namespace tri::testing {
 namespace {
 
 constexpr SizeClass kFine = class_of_size(64);       // 64 objects a hardware page, 128 a span
-constexpr SizeClass kAcross = class_of_size(768);    // 10 a span: objects lie across its middle
+constexpr SizeClass kAcross = class_of_size(816);    // 10 a span: objects lie across its middle
 constexpr SizeClass kCoarse = class_of_size(20480);  // 2 a span of 5 pages
 
 struct Holey : SmallHeap {
@@ -73,7 +73,7 @@ CASE(OneObjectKeepsItsPage) {
 CASE(AnObjectAcrossTwoPagesKeepsBoth) {
   Holey h(kAcross);
   const std::vector<void*> objects = h.take_spans(1);
-  // Object 5 covers bytes 3840 to 4607.
+  // Object 5 covers bytes 4080 to 4895.
   for (size_t i = 0; i < objects.size(); ++i) {
     if (i != 5) h.give(objects[i]);
   }

@@ -34,7 +34,8 @@ CASE(EveryPowerOfTwoIsExact) {
 CASE(RoundingUpStaysWithinItsBounds) {
   for (size_t bytes = 129; bytes <= kMaxSmallBytes; ++bytes) {
     const size_t lost = kClasses[class_of_size(bytes)].object_bytes - bytes;
-    CHECK_SIZE(bytes <= 32768u ? lost * 8 <= bytes : lost * 4 <= bytes, bytes);
+    const size_t part = bytes <= 16384u ? 7 : bytes <= 32768u ? 6 : 4;
+    CHECK_SIZE(lost * part <= bytes, bytes);
   }
 }
 
@@ -64,24 +65,39 @@ CASE(ASpanHoldsWhatItSaysAndItsTailIsShort) {
     const size_t used = size_t{g.span_objects} * g.object_bytes;
     CHECK_LE(used, bytes_of(g.span_pages));
     CHECK_LT(bytes_of(g.span_pages) - used, g.object_bytes);
-    CHECK_LE((bytes_of(g.span_pages) - used) * 8, bytes_of(g.span_pages));
+    CHECK_LE((bytes_of(g.span_pages) - used) * 28, bytes_of(g.span_pages));
   }
 }
 
-// Above 4 KiB a tail is 1/32 at most, except where no span of up to twelve pages has so little.
-CASE(ASpanIsTheShortestThatObeysTheRules) {
+// Eight objects of up to 1 KiB, four of up to 8 KiB, two of less than 32 KiB.
+uint32_t fewest_objects(uint32_t object_bytes) {
+  if (object_bytes <= 1024) return 8;
+  if (object_bytes <= 8192) return 4;
+  return object_bytes < kSharedSpanBytes ? 2 : 1;
+}
+
+CASE(SpansHoldSeveralObjectsAndAreShort) {
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     const ClassGeometry& g = kClasses[i];
-    const size_t parts = g.object_bytes <= 4096 ? 8 : 32;
+    CHECK_GE(g.span_objects, fewest_objects(g.object_bytes));
+    CHECK(g.object_bytes >= kSharedSpanBytes || g.span_pages <= 12);
+  }
+}
+
+CASE(NoShorterSpanIsCutIntoTheSameSizeAsWell) {
+  for (unsigned i = 1; i < kSizeClasses; ++i) {
+    const ClassGeometry& g = kClasses[i];
     const auto tail = [&](uint32_t pages) { return bytes_of(pages) % g.object_bytes; };
-    const bool fits = tail(g.span_pages) * parts <= bytes_of(g.span_pages);
-    for (uint32_t pages = 1; pages < (fits ? g.span_pages : 13); ++pages) {
-      const size_t bytes = bytes_of(pages);
-      CHECK(bytes / g.object_bytes < size_class_rules::min_objects(g.object_bytes) ||
-            tail(pages) * parts > bytes);
-      CHECK(fits || bytes / g.object_bytes < size_class_rules::min_objects(g.object_bytes) ||
-            tail(pages) * g.span_pages >= tail(g.span_pages) * pages);
+    for (uint32_t pages = 1; pages < g.span_pages; ++pages) {
+      CHECK(bytes_of(pages) / g.object_bytes < fewest_objects(g.object_bytes) ||
+            tail(pages) * g.span_pages > tail(g.span_pages) * pages);
     }
+  }
+}
+
+CASE(FromOneKibibyteOnObjectsAreWholeCacheLines) {
+  for (unsigned i = class_of_size(1024); i < kSizeClasses; ++i) {
+    CHECK_EQ(kClasses[i].object_bytes % 64, 0u);
   }
 }
 
@@ -114,24 +130,23 @@ CASE(BatchesAreWithinTheirBounds) {
   }
 }
 
-CASE(AnAlignmentUpToAPageFindsAClassForEverySize) {
+CASE(AnAlignmentUpToAPageFindsTheSmallestClassThatHasIt) {
   for (size_t alignment = 16; alignment <= kPageBytes; alignment *= 2) {
-    for (unsigned i = 1; i < kSizeClasses; ++i) {
-      // The next power of two that is at least the alignment bounds the search of aligned_alloc.
-      unsigned found = i;
-      while (found < kSizeClasses && kClasses[found].object_bytes % alignment != 0) ++found;
-      CHECK_LT(found, kSizeClasses);
-      CHECK(kClasses[found].object_bytes <= 2 * kClasses[i].object_bytes ||
-            kClasses[found].object_bytes <= alignment);
+    for (size_t bytes = 1; bytes <= kMaxSmallBytes; bytes += bytes < 2048 ? 1 : 64) {
+      const SizeClass found = aligned_class_of(alignment, bytes);
+      CHECK_SIZE(kClasses[found].object_bytes >= bytes, bytes);
+      CHECK_SIZE(kClasses[found].object_bytes % alignment == 0, bytes);
+      for (unsigned i = class_of_size(bytes); i < found; ++i) {
+        CHECK_SIZE(kClasses[i].object_bytes % alignment != 0, bytes);
+      }
     }
   }
 }
 
-CASE(UpToThirtyTwoKibibytesTheClassOfAMultipleOfAnAlignmentIsOneToo) {
-  for (size_t alignment = 32; alignment <= kPageBytes; alignment *= 2) {
-    for (size_t bytes = alignment; bytes <= kEighthsBytes; bytes += alignment) {
-      CHECK_SIZE(kClasses[class_of_size(bytes)].object_bytes % alignment == 0, bytes);
-    }
+CASE(ACacheLineOfAlignmentCostsAQuarterAtMost) {
+  for (size_t bytes = 64; bytes <= 32768u; bytes += 64) {
+    const size_t object_bytes = kClasses[aligned_class_of(64, bytes)].object_bytes;
+    CHECK_SIZE(object_bytes * 4 <= bytes * 5 || object_bytes == 192, bytes);
   }
 }
 
