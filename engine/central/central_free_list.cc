@@ -40,7 +40,7 @@ void CentralFreeList::move(Span* span, uint32_t live) {
 uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
                                     const Arena& arena) {
   const ClassGeometry& g = geometry();
-  char* const begin = arena.address_of(span->first);
+  char* const begin = arena.address_of(span->first) + g.first_offset;
   const uint32_t words = (g.span_objects + 63) / 64;
   uint32_t taken = 0;
   for (uint32_t w = 0; w < words && taken < count; ++w) {
@@ -117,7 +117,7 @@ uint32_t CentralFreeList::give_run(Span* span, void* const* objects, uint32_t co
     const auto offset = static_cast<size_t>(static_cast<const char*>(objects[given]) - begin);
     if (offset >= bytes) break;  // in another span; below this one, the difference wraps
     const uint32_t index = object_index(g, static_cast<uint32_t>(offset));
-    if (index * g.object_bytes != offset || index >= g.span_objects) {
+    if (object_offset(g, index) != offset || index >= g.span_objects) {
       *misuse = Misuse::kInterior;
       break;
     }

@@ -67,8 +67,9 @@ uint32_t CentralFreeList::pages_without_objects(const Span* span, const Arena& a
   for (uint32_t i = 0; i < pages.count; ++i) {
     const auto begin = static_cast<uint32_t>(pages.offset + i * pages.bytes);
     const auto last = static_cast<uint32_t>(begin + pages.bytes - 1);
+    const uint32_t from = begin <= g.first_offset ? 0 : object_index(g, begin);
     const uint32_t end = std::min(object_index(g, last) + 1, g.span_objects);
-    if (all_free(object_index(g, begin), end)) found |= 1u << i;
+    if (all_free(from, end)) found |= 1u << i;
   }
   return found;
 }

@@ -11,7 +11,11 @@ PAGE_BYTES = 8192  # the page heap's unit, whatever pages the hardware has
 
 @dataclass(frozen=True)
 class SizeClass:
-    """One size class. ``smallest_bytes`` is the smallest request that it serves."""
+    """One size class. ``smallest_bytes`` is the smallest request that it serves.
+
+    ``python_objects``: it serves CPython's object domain alone, which no other class of this size
+    serves: objects there lie so that the garbage collector waits less for memory.
+    """
 
     index: int
     smallest_bytes: int
@@ -19,6 +23,7 @@ class SizeClass:
     span_pages: int
     span_objects: int
     batch_objects: int
+    python_objects: bool = False
 
     @property
     def span_bytes(self) -> int:
@@ -27,7 +32,7 @@ class SizeClass:
 
     @property
     def tail_bytes(self) -> int:
-        """Bytes at the end of each span that are too short for one more object."""
+        """Bytes of each span in which no object lies."""
         return self.span_bytes - self.span_objects * self.object_bytes
 
     @property
@@ -43,19 +48,22 @@ class SizeClass:
 
 def size_classes() -> tuple[SizeClass, ...]:
     """Return the size classes in ascending order; larger requests are rounded up to whole pages."""
-    classes = []
+    classes: list[SizeClass] = []
     smallest = 1
     for index, entry in enumerate(_native.stats()["classes"]):
         if entry["object_bytes"] == 0:  # class 0, the large objects
             continue
+        before = classes[-1] if classes else None
+        again = before is not None and before.object_bytes == entry["object_bytes"]
         classes.append(
             SizeClass(
                 index=index,
-                smallest_bytes=smallest,
+                smallest_bytes=before.smallest_bytes if before and again else smallest,
                 object_bytes=entry["object_bytes"],
                 span_pages=entry["span_pages"],
                 span_objects=entry["span_objects"],
                 batch_objects=entry["batch_objects"],
+                python_objects=again,
             )
         )
         smallest = entry["object_bytes"] + 1

@@ -38,6 +38,30 @@ def test_under_preload_there_is_one_engine() -> None:
     assert output == "True True False\n"
 
 
+@pytest.mark.skipif("t" in sys.abiflags, reason="objects stay with CPython's own allocator")
+@pytest.mark.parametrize("caches", ["thread", "cpu"])
+def test_what_the_collector_follows_shares_its_cache_line_with_the_next_header(caches: str) -> None:
+    # A list takes 56 bytes with its header of 16, so its place is that of a class of its own; a
+    # buffer of the "mem" domain or of malloc is not moved.
+    output = run_python(
+        """
+        import ctypes
+        lists = [[] for _ in range(1000)]
+        assert {id(one) % 64 for one in lists} == {0}, {id(one) % 64 for one in lists}
+        for name in ("malloc", "PyMem_Malloc"):
+            function = getattr(ctypes.pythonapi if name[0] == "P" else ctypes.CDLL(None), name)
+            function.restype = ctypes.c_void_p
+            assert {function(64) % 64 for _ in range(1000)} == {0}
+        import trimalloc
+        trimalloc.verify()
+        print("so they lie")
+        """,
+        "--caches",
+        caches,
+    )
+    assert output == "so they lie\n"
+
+
 def test_released_memory_is_reported() -> None:
     output = run_python("""
         import trimalloc

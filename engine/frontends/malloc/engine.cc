@@ -46,6 +46,7 @@ void go_by_processor() {
   const bool at_once = g_tiers.caches.numbers() == platform::Numbers::kConcurrency;
   g_tiers.arena.set_way(at_once ? &PageLookup::by_processor : nullptr);
   __atomic_store_n(&g_direct_ways.by_thread, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&g_direct_ways.python_by_thread, 0, __ATOMIC_RELAXED);
   // Who sees it sees the caches ready.
   if (at_once) __atomic_store_n(&g_direct_ways.by_processor, DirectWays::kEnd, __ATOMIC_RELEASE);
 }
@@ -99,6 +100,15 @@ void* no_memory() {
   return nullptr;
 }
 
+void* allocate_of_class(SizeClass size_class, size_t bytes, void* caller) {
+  if (g_tiers.caches.by_processor()) {
+    if (void* object = g_tiers.caches.pop_here(size_class)) return object;
+  }
+  if (!ensure_started()) return no_memory();
+  void* object = allocate_small(size_class, bytes, caller);
+  return object == nullptr ? no_memory() : object;
+}
+
 // A span from one of the functions of large.h, tried again when there was something to give back.
 template <typename Allocate>
 void* allocate_pages(size_t bytes, void* caller, Allocate allocate_span) {
@@ -124,19 +134,18 @@ void* allocate_other_way(size_t bytes) {
 
 void* allocate_slow(size_t bytes) {
   if (bytes <= kMaxSmallBytes) {
-    const SizeClass size_class = class_of_size(bytes);
-    if (g_tiers.caches.by_processor()) {
-      if (void* object = g_tiers.caches.pop_here(size_class)) return object;
-    }
-    if (!ensure_started()) return no_memory();
-    void* object = allocate_small(size_class, bytes, __builtin_return_address(0));
-    return object == nullptr ? no_memory() : object;
+    return allocate_of_class(class_of_size(bytes), bytes, __builtin_return_address(0));
   }
   if (ensure_started()) {
     return allocate_pages(bytes, __builtin_return_address(0),
                           [=] { return allocate_large(bytes); });
   }
   return no_memory();
+}
+
+void* allocate_python_slow(size_t bytes) {
+  if (bytes > kMaxPythonBytes) return allocate(bytes);
+  return allocate_of_class(python_class_of_size(bytes), bytes, __builtin_return_address(0));
 }
 
 void* allocate_aligned(size_t alignment, size_t bytes) {
@@ -222,7 +231,7 @@ const void* block_begin(const void* address) {
     const char* begin = arena.address_of(arena.span_of(page)->first);
     const auto offset = static_cast<uint32_t>(static_cast<const char*>(address) - begin);
     const uint32_t index = object_index(g, offset);
-    return index < g.span_objects ? begin + size_t{index} * g.object_bytes : nullptr;
+    return index < g.span_objects ? begin + object_offset(g, index) : nullptr;
   }
   // Entries in the middle of a large span may be stale: go down to the one that holds the page. For
   // error lines only.

@@ -26,6 +26,8 @@ struct DirectWays {
   static constexpr size_t kEnd = kMaxSmallBytes + 1;
   size_t by_thread = kEnd;
   size_t by_processor = 0;
+  // As by_thread, for Python's objects.
+  size_t python_by_thread = kMaxPythonBytes + 1;
 };
 [[gnu::visibility("hidden")]] extern constinit DirectWays g_direct_ways;
 
@@ -37,6 +39,7 @@ bool ensure_started();
 // or free's caller, which decides whether the background thread may be started (Background).
 
 [[gnu::noinline]] void* allocate_slow(size_t bytes);
+[[gnu::noinline]] void* allocate_python_slow(size_t bytes);
 // What malloc and free jump to when the caches are not those that they try first. `granule` is the
 // block's. Both have names that assembly can speak of (platform/tail_jump.h).
 [[gnu::noinline]] void* allocate_other_way(size_t bytes) asm("tri_allocate_other_way");
@@ -80,8 +83,17 @@ const void* block_begin(const void* address);
   return __builtin_expect(object != nullptr, 1) ? object : allocate_slow(bytes);
 }
 
-// The same at a multiple of a power of two. nullptr also for what is not so simple, 0 bytes with
-// it.
+// For CPython's object domain.
+[[gnu::always_inline]] inline void* allocate_python(size_t bytes) {
+  if (__builtin_expect(bytes < g_direct_ways.python_by_thread, 1)) {
+    void* object = pop_directly(kPythonClassTable[(bytes + 15) / 16]);
+    if (__builtin_expect(object != nullptr, 1)) return object;
+  }
+  return allocate_python_slow(bytes);
+}
+
+// From the cache, at a multiple of a power of two. nullptr also for what is not so simple, 0 bytes
+// with it.
 [[gnu::always_inline]] inline void* allocate_aligned_from_cache(size_t alignment, size_t bytes) {
   if (__builtin_expect(alignment > kPageBytes || bytes - 1 >= kSharedSpanBytes - kPageBytes, 0)) {
     return nullptr;
@@ -134,6 +146,14 @@ size_t usable_bytes(const void* block);
     if (__builtin_expect(object != nullptr, 1)) return object;
   }
   return allocate_slow(bytes);
+}
+
+[[gnu::always_inline]] inline void* allocate_python_by_processor(size_t bytes) {
+  if (__builtin_expect(bytes <= kMaxPythonBytes, 1)) {
+    void* object = g_tiers.caches.pop_here(kPythonClassTable[(bytes + 15) / 16]);
+    if (__builtin_expect(object != nullptr, 1)) return object;
+  }
+  return allocate_python_slow(bytes);
 }
 
 [[gnu::always_inline]] inline void deallocate_by_processor(void* block, size_t granule) {

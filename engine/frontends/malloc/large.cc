@@ -93,7 +93,7 @@ size_t checked_bytes(const char* operation, void* pointer) {
   const auto offset = static_cast<uint32_t>(static_cast<char*>(pointer) - arena.address_of(first));
   const uint32_t index = object_index(g, offset);
   // A clear bit is certain: the object lies free in its span. A set one may mean a thread's cache.
-  const bool begins_here = index * g.object_bytes == offset && index < g.span_objects;
+  const bool begins_here = object_offset(g, index) == offset && index < g.span_objects;
   if (__builtin_expect(begins_here, 1) &&
       (arena.bitmap_word(first, index / 64) >> (index % 64) & 1) != 0) {
     return g.object_bytes;

@@ -34,6 +34,9 @@ constinit Mode g_hooked = Mode::kMalloc;
 
 void* python_malloc(void*, size_t bytes) { return allocate(bytes); }
 
+// In the object domain, where sizes have classes for themselves (central/size_classes.h).
+void* python_object_malloc(void*, size_t bytes) { return allocate_python(bytes); }
+
 void* python_calloc(void*, size_t count, size_t bytes) { return allocate_zeroed(count, bytes); }
 
 void* python_realloc(void*, void* block, size_t bytes) {
@@ -44,6 +47,8 @@ void python_free(void*, void* block) { deallocate(block); }
 
 // The same where caches belong to processors.
 void* python_malloc_here(void*, size_t bytes) { return allocate_by_processor(bytes); }
+
+void* python_object_malloc_here(void*, size_t bytes) { return allocate_python_by_processor(bytes); }
 
 void python_free_here(void*, void* block) {
   deallocate_by_processor(block, granule_of(g_tiers.arena.lookup(), block));
@@ -80,12 +85,11 @@ void hook_python(Mode mode) {
     void* const set = ::dlsym(RTLD_DEFAULT, "PyMem_SetAllocator");
     if (set == nullptr || is_free_threaded()) return;
     const auto set_allocator = reinterpret_cast<void (*)(int, PyMemAllocatorEx*)>(set);
-    PyMemAllocatorEx ours = {nullptr, python_malloc, python_calloc, python_realloc, python_free};
-    if (g_tiers.caches.by_processor()) {
-      ours.malloc = python_malloc_here;
-      ours.free = python_free_here;
-    }
+    const bool here = g_tiers.caches.by_processor();
+    PyMemAllocatorEx ours = {nullptr, here ? python_malloc_here : python_malloc, python_calloc,
+                             python_realloc, here ? python_free_here : python_free};
     set_allocator(kMem, &ours);
+    ours.malloc = here ? python_object_malloc_here : python_object_malloc;
     set_allocator(kObject, &ours);
   } else {
     void* const set = ::dlsym(RTLD_DEFAULT, "PyObject_SetArenaAllocator");

@@ -235,6 +235,19 @@ CASE(APointerIntoTheTailOfASpanIsInterior) {
   one.verify();
 }
 
+CASE(APointerBeforeTheFirstObjectOfASpanIsInterior) {
+  OneList one(kPythonClass);
+  const std::vector<void*> o = one.take(10);
+  char* const begin = one.address_of(one.span_of(o[0]));
+  CHECK(o[0] == begin + kPythonOffset);
+  for (uint32_t offset = 0; offset < kPythonOffset; offset += 16) {
+    CHECK(one.misuse_of({begin + offset}) == Misuse::kInterior);
+  }
+  CHECK(one.misuse_of({static_cast<char*>(o[3]) + 16}) == Misuse::kInterior);
+  one.give(o);
+  one.verify();
+}
+
 CASE(AnObjectWhoseSpanHasLeftTheClassIsADoubleFree) {
   OneList one;
   const std::vector<void*> o = one.take(1);

@@ -183,7 +183,7 @@ CASE(WhatWasNeededMeanwhileIsNoSpare) {
 
 // What lives keeps its bytes, whatever is given back around it.
 CASE(LiveObjectsKeepTheirBytes) {
-  for (const SizeClass size_class : {kFine, kAcross, class_of_size(5000), kCoarse}) {
+  for (const SizeClass size_class : {kFine, kPythonClass, kAcross, class_of_size(5000), kCoarse}) {
     for (const size_t page_bytes : {size_t{4096}, size_t{16384}, size_t{65536}}) {
       Holey h(size_class, page_bytes);
       Random random(size_class);

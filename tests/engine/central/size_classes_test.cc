@@ -14,14 +14,38 @@ CASE(EverySizeGetsTheSmallestClassThatHoldsIt) {
     const SizeClass size_class = class_of_size(bytes);
     CHECK_SIZE(size_class >= 1 && size_class < kSizeClasses, bytes);
     CHECK_SIZE(kClasses[size_class].object_bytes >= bytes, bytes);
-    CHECK_SIZE(size_class == 1 || kClasses[size_class - 1].object_bytes < bytes, bytes);
+    CHECK_SIZE(size_class == 1 || kClasses[size_class - 1].object_bytes < bytes ||
+                   size_class - 1 == kPythonClass,
+               bytes);
+    CHECK_SIZE(size_class != kPythonClass, bytes);
+  }
+}
+
+CASE(PythonsObjectsOfSixtyFourBytesHaveAClassForThemselves) {
+  for (size_t bytes = 0; bytes <= kMaxSmallBytes; ++bytes) {
+    const bool is_theirs = bytes > 48 && bytes <= 64;
+    CHECK_SIZE(python_class_of_size(bytes) == (is_theirs ? kPythonClass : class_of_size(bytes)),
+               bytes);
+  }
+  // Each has its header at the end of a cache line and its type in the next one, where the header
+  // of the object behind it ends.
+  const ClassGeometry& g = kClasses[kPythonClass];
+  for (uint32_t i = 0; i < g.span_objects; ++i) {
+    CHECK_EQ(object_offset(g, i) % 64, 48u);
+    CHECK_LE(object_offset(g, i) + 64, bytes_of(g.span_pages));
   }
 }
 
 CASE(ObjectSizesRiseAndAreMultiplesOfTheGranule) {
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     CHECK_EQ(kClasses[i].object_bytes % 16, 0u);
-    CHECK_LT(kClasses[i - 1].object_bytes, kClasses[i].object_bytes);
+    CHECK_EQ(kClasses[i].first_offset, i == kPythonClass ? kPythonOffset : 0u);
+    if (i == kPythonClass) {
+      CHECK_EQ(kClasses[i].object_bytes, 64u);
+    } else {
+      CHECK_LT(kClasses[i == kPythonClass + 1 ? i - 2 : i - 1].object_bytes,
+               kClasses[i].object_bytes);
+    }
   }
 }
 
@@ -44,8 +68,11 @@ void check_index_at_every(uint32_t step) {
     const ClassGeometry& g = kClasses[i];
     const auto end = static_cast<uint32_t>(bytes_of(g.span_pages));
     uint32_t index = 0;
-    uint32_t next = g.object_bytes;
-    for (uint32_t offset = 0; offset < end; offset += step) {
+    uint32_t next = g.first_offset + g.object_bytes;
+    for (uint32_t offset = 0; offset < g.first_offset; ++offset) {
+      CHECK_SIZE(object_index(g, offset) >= g.span_objects, offset);
+    }
+    for (uint32_t offset = g.first_offset; offset < end; offset += step) {
       if (offset >= next) {
         ++index;
         next += g.object_bytes;
@@ -62,7 +89,7 @@ CASE(ObjectIndexIsADivisionAtEveryByteOfEverySpan) { check_index_at_every(1); }
 CASE(ASpanHoldsWhatItSaysAndItsTailIsShort) {
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     const ClassGeometry& g = kClasses[i];
-    const size_t used = size_t{g.span_objects} * g.object_bytes;
+    const size_t used = object_offset(g, g.span_objects);
     CHECK_LE(used, bytes_of(g.span_pages));
     CHECK_LT(bytes_of(g.span_pages) - used, g.object_bytes);
     CHECK_LE((bytes_of(g.span_pages) - used) * 28, bytes_of(g.span_pages));
