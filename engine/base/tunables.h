@@ -91,6 +91,15 @@ inline constexpr uint32_t kLowPaceMs = 8;
 inline constexpr uint32_t kBatches = 2;
 inline constexpr uint32_t kMaxBatches = 8;
 
+// A thread keeps one large block of up to this size ...
+inline constexpr size_t kKeptBytes = 1 * kMiB;
+// ... once it has freed so many in a row that are as long as each other: blocks of sizes that come
+// once would be missed by what is asked for next ...
+inline constexpr uint8_t kKeptAfter = 8;
+// ... and up to so many threads at a time: in a pool of 64 threads with a buffer each, buffers wait
+// in the page heap for whoever comes.
+inline constexpr uint32_t kMaxKeepers = 4;
+
 // --- transfer cache -------------------------------------------------------------------------
 
 // Objects of one class between threads: an upper bound, because the scavenger gives back what was

@@ -271,6 +271,39 @@ void CacheTier::flush_all(ThreadCache& cache) {
     cache.top[i] = cache.bins[i].slots;
     set_max(cache, size_class, 0);
   }
+  stop_keeping(cache);
+}
+
+// --- a large block --------------------------------------------------------------------------
+
+// The block at hand is not kept, but the next one may be. False.
+bool CacheTier::start_keeping(ThreadState& state) {
+  if (caching_.load(std::memory_order_relaxed) != Caching::kByThread) return false;
+  if (state.own == nullptr || state.own == kEnding) return false;
+  if (keepers_.load(std::memory_order_relaxed) >= tunable::kMaxKeepers) return false;
+  // Also because the scavenger may have emptied the cache: it is the active one again then, which
+  // nothing else would bring about where a thread frees nothing but large blocks.
+  ThreadCache* cache = enter_own(state);
+  if (cache->kept.again == tunable::kKeptAfter && !cache->kept.allowed &&
+      claim(*cache, tunable::kKeptBytes)) {
+    // One too many, when two threads come at once, does no harm.
+    keepers_.fetch_add(1, std::memory_order_relaxed);
+    cache->kept.allowed = true;
+  }
+  leave(*cache);
+  return false;
+}
+
+void CacheTier::stop_keeping(ThreadCache& cache) {
+  if (!cache.kept.allowed) return;
+  if (Span* span = cache.kept.span) {
+    span->state = SpanState::kLarge;
+    page_heap_.free(span);
+  }
+  kept_taken_.fetch_add(cache.kept.taken, std::memory_order_relaxed);
+  cache.kept = Kept();
+  keepers_.fetch_sub(1, std::memory_order_relaxed);
+  unclaim(cache, tunable::kKeptBytes);
 }
 
 // --- budget and slots -----------------------------------------------------------------------
@@ -477,11 +510,11 @@ size_t CacheTier::loose_in(CentralFreeList& central) {
   return loose < tunable::kHolesDebtBytes ? 0 : loose;
 }
 
-void CacheTier::count_cached(uint64_t* per_class) {
+void CacheTier::count_cached(CachedObjects* sum) {
   const Guard guard(registry_lock_);
   for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {
     const Guard cache_guard(cache->lock);
-    for (unsigned i = 1; i < kSizeClasses; ++i) per_class[i] += cache->count(i);
+    sum->add(*cache);
   }
 }
 

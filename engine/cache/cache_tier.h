@@ -31,6 +31,25 @@ struct CacheCounters {
   std::atomic<uint64_t> requested_count{0};
 };
 
+// What caches hold: large blocks are class 0.
+struct CachedObjects {
+  void add(const ThreadCache& cache) {
+    for (unsigned i = 1; i < kSizeClasses; ++i) {
+      // Another process's cache that was being changed can look like anything: what it cannot hold
+      // is not counted.
+      const uint32_t count = cache.count(i);
+      if (count <= cache.bins[i].room) objects[i] += count;
+    }
+    large_taken += cache.kept.taken;
+    if (cache.kept.span == nullptr) return;
+    ++objects[kLargeClass];
+    large_pages += cache.kept.pages;
+  }
+  uint64_t objects[kSizeClasses] = {};
+  uint64_t large_pages = 0;
+  uint64_t large_taken = 0;  // large blocks that came from a cache, since the start
+};
+
 // Whom the caches belong to.
 enum class Caching : uint8_t {
   kNone,  // every call goes to the central list, where misuse shows at once
@@ -79,6 +98,20 @@ class CacheTier {
   // Takes back a block of the arena that belongs to a class.
   void deallocate_slow(ThreadState& state, SizeClass size_class, void* object);
 
+  // A large block of just so many pages that the thread keeps (thread_cache.h), nullptr if none;
+  // and keeps one that is freed, or says no.
+  Span* take_kept(ThreadState& state, Pages pages) {
+    return state.active.load(std::memory_order_relaxed)->take_kept(pages);
+  }
+  bool keep(ThreadState& state, Span* span) {
+    if (span->pages > tunable::kKeptBytes >> kPageShift) return false;
+    ThreadCache* const cache = state.active.load(std::memory_order_relaxed);
+    const bool is_own = cache != &g_empty_cache;
+    if (is_own && !cache->is_usual(span->pages)) return false;
+    if (__builtin_expect(!cache->kept.allowed, 0)) return start_keeping(state);
+    return cache->keep(span);
+  }
+
   // The thread is ending: its objects go down a tier, and it gets no cache again.
   void retire(ThreadState& state);
   // Empties the calling thread's cache, or those of all processors; they fill again by use.
@@ -101,6 +134,8 @@ class CacheTier {
   // New memory was taken: as many of them go, now and then, from classes in which much lies loose.
   void settle_growth(size_t bytes, uint64_t now_ms);
 
+  uint64_t kept_taken() const { return kept_taken_.load(std::memory_order_relaxed); }
+
   bool caching() const { return caching_.load(std::memory_order_relaxed) != Caching::kNone; }
   void set_budget(size_t bytes) { budget_.store(bytes, std::memory_order_relaxed); }
   // What all thread caches may hold now; what they do hold is at most that.
@@ -117,9 +152,10 @@ class CacheTier {
   CentralFreeList& central(SizeClass c) { return central_[c]; }
   TransferCache& transfer(SizeClass c) { return transfer_[c]; }
   CacheCounters& counters(SizeClass c) { return counters_[c]; }
-  // Adds up what thread caches hold of each class. Takes the registry's lock and each cache's; a
-  // busy owner's numbers may be a few objects old.
-  void count_cached(uint64_t* per_class);
+  // Adds up what thread caches hold of each class, and the pages of the large blocks that they
+  // keep, which count as class 0. Takes the registry's lock and each cache's; a busy owner's
+  // numbers may be a few objects old.
+  void count_cached(CachedObjects* sum);
   const ThreadCache* first_cache() const { return caches_.first(); }
 
   void verify();
@@ -136,6 +172,8 @@ class CacheTier {
   bool set_max(ThreadCache& cache, SizeClass size_class, uint32_t max);
   void flush_oldest(ThreadCache& cache, SizeClass size_class, uint32_t count);
   void flush_all(ThreadCache& cache);
+  bool start_keeping(ThreadState& state);
+  void stop_keeping(ThreadCache& cache);
   void look_over(ThreadCache& cache);
   void note_pace(ThreadCache& cache);
   void sweep(ThreadCache& cache);
@@ -175,6 +213,8 @@ class CacheTier {
   List<ThreadCache> caches_;
   FixedAllocator<ThreadCache> cache_cells_;
   std::atomic<unsigned> cache_count_{0};
+  std::atomic<uint32_t> keepers_{0};     // caches that may keep a large block
+  std::atomic<uint64_t> kept_taken_{0};  // Kept::taken of those that did so before
   std::atomic<uint64_t> idle_drains_{0};
   ProcessorCaches processors_;
   // The scavenger's notes on the process; under the registry's lock.

@@ -12,7 +12,8 @@
 //
 // Who touches a processor's cache: cache/processor_caches.h says. A thread's: the owner, and the
 // scavenger when the owner is asleep, by this protocol:
-//   * the owner reaches its cache only through `ThreadState::active`. Slow paths hold `lock`;
+//   * the owner reaches its cache, stacks and kept block, only through `ThreadState::active`. Slow
+//     paths hold `lock`;
 //   * to empty the cache of a thread that has used next to no CPU for a while, the scavenger takes
 //   `lock`,
 //     points `active` at the shared empty cache, and asks the kernel whether the thread is asleep
@@ -28,8 +29,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/base/tunables.h"
 #include "engine/base/types.h"
 #include "engine/central/size_classes.h"
+#include "engine/pages/span.h"
 #include "engine/platform/lock.h"
 #include "engine/platform/registers.h"
 
@@ -48,6 +51,17 @@ struct Bin {
   uint16_t events = 0;     // slow calls since the last sweep
   // Objects that a full bin has given down: so many more might have stayed, had it been larger.
   uint16_t given = 0;
+};
+
+// Of large blocks a thread's cache keeps one: whoever frees blocks of one size again and again, and
+// asks for one each time in between, need not go to the page heap and its lock. The owner puts it
+// there and takes it as it pushes and pops.
+struct Kept {
+  Span* span = nullptr;
+  Pages pages = 0;       // of the last block that was freed
+  uint8_t again = 0;     // how often it was as long as the one before, up to kKeptAfter
+  bool allowed = false;  // the budget has room for it; written under the cache's lock
+  uint64_t taken = 0;    // blocks that were kept and came back
 };
 
 struct ThreadCache {
@@ -74,6 +88,33 @@ struct ThreadCache {
     return true;
   }
 
+  // A large block that the owner freed, of just so many pages; nullptr: it keeps none.
+  Span* take_kept(Pages pages) {
+    Span* const span = kept.span;
+    if (__builtin_expect(span == nullptr || span->pages != pages, 1)) return nullptr;
+    kept.span = nullptr;
+    ++kept.taken;
+    span->state = SpanState::kLarge;
+    return span;
+  }
+  // Whether a block that is freed is one of many of its length in a row.
+  bool is_usual(Pages pages) {
+    if (pages != kept.pages) {
+      kept.pages = pages;
+      kept.again = 0;
+    }
+    if (kept.again == tunable::kKeptAfter) return true;
+    ++kept.again;
+    return false;
+  }
+  // False: it goes to the page heap.
+  bool keep(Span* span) {
+    if (kept.span != nullptr || !span->is_plain()) return false;
+    span->state = SpanState::kKept;
+    kept.span = span;
+    return true;
+  }
+
   uint32_t count(unsigned size_class) const {
     return bins[size_class].slots == nullptr
                ? 0
@@ -83,6 +124,7 @@ struct ThreadCache {
   void** top[kSizeClasses];
   void** limit[kSizeClasses];
   Bin bins[kSizeClasses];
+  Kept kept;
   // A processor's: something was taken since this was last cleared.
   std::atomic<uint8_t> used{0};
 

@@ -30,13 +30,13 @@ void fill_class(Tiers& tiers, SizeClass size_class, uint64_t cached, trimalloc_c
 
 }  // namespace
 
-void fill_stats(Tiers& tiers, const uint64_t* cached, trimalloc_stats* out) {
+void fill_stats(Tiers& tiers, const CachedObjects& cached, trimalloc_stats* out) {
   std::memset(out, 0, sizeof *out);
   out->abi_version = TRIMALLOC_ABI_VERSION;
   out->struct_size = sizeof *out;
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     trimalloc_class_stats& c = out->classes[i];
-    fill_class(tiers, static_cast<SizeClass>(i), cached[i], &c);
+    fill_class(tiers, static_cast<SizeClass>(i), cached.objects[i], &c);
     out->small_in_use += c.in_use * c.object_bytes;
     out->thread_cached += c.thread_cached * c.object_bytes;
     out->transfer_cached += c.transfer_cached * c.object_bytes;
@@ -51,7 +51,9 @@ void fill_stats(Tiers& tiers, const uint64_t* cached, trimalloc_stats* out) {
   const PageHeapCounters& pages = tiers.page_heap.counters();
   out->reserved = tiers.arena.bytes();
   out->committed = bytes_of(tiers.arena.committed_pages());
-  out->large_in_use = bytes_of(pages.large_in_use - pages.headroom);
+  const uint64_t kept = bytes_of(static_cast<Pages>(cached.large_pages));
+  out->large_in_use = at_least_zero(bytes_of(pages.large_in_use - pages.headroom), kept);
+  out->thread_cached += kept;
   out->page_heap_resident = bytes_of(pages.free_resident);
   out->page_heap_released = bytes_of(pages.free_released + pages.headroom);
   out->metadata = tiers.arena.metadata_bytes();
@@ -63,10 +65,11 @@ void fill_stats(Tiers& tiers, const uint64_t* cached, trimalloc_stats* out) {
   out->released_bytes += pages.released_pages * kPageBytes;
   out->pressure_events = pages.pressure_events;
   out->limit_failures = pages.limit_failures;
-  out->large_requested = pages.large_requested_bytes;
-  out->large_objects = pages.large_objects;
-  out->large_allocations = pages.large_allocations;
-  out->large_frees = pages.large_frees;
+  out->large_requested = at_least_zero(pages.large_requested_bytes, kept);
+  out->large_objects = at_least_zero(pages.large_objects, cached.objects[kLargeClass]);
+  const uint64_t taken = cached.large_taken + tiers.caches.kept_taken();
+  out->large_allocations = pages.large_allocations + taken;
+  out->large_frees = pages.large_frees + taken + cached.objects[kLargeClass];
   out->remapped_bytes = tiers.remapped_bytes.load(std::memory_order_relaxed);
   out->scavenger_running = tiers.scavenger_running.load(std::memory_order_relaxed);
   out->thread_caches = tiers.caches.cache_count();

@@ -7,7 +7,6 @@
 
 namespace tri {
 
-// `cached`: objects in thread caches, per class.
-void fill_stats(Tiers& tiers, const uint64_t* cached, trimalloc_stats* out);
+void fill_stats(Tiers& tiers, const CachedObjects& cached, trimalloc_stats* out);
 
 }  // namespace tri

@@ -149,17 +149,13 @@ int copy_out(int process_id, uint64_t address, void* to, size_t bytes) {
   return got < 0 ? static_cast<int>(-got) : EFAULT;
 }
 
-void count_remote_caches(int process_id, const ThreadCache* first, uint64_t* cached) {
+void count_remote_caches(int process_id, const ThreadCache* first, CachedObjects* sum) {
   alignas(ThreadCache) char bytes[sizeof(ThreadCache)];
   unsigned left = kMaxCaches;
   for (const ThreadCache* at = first; at != nullptr && left-- != 0;) {
     if (copy_out(process_id, reinterpret_cast<uint64_t>(at), bytes, sizeof bytes) != 0) return;
     const auto* cache = reinterpret_cast<const ThreadCache*>(bytes);
-    for (unsigned i = 1; i < kSizeClasses; ++i) {
-      const uint32_t count = cache->count(i);
-      // A cache that was being changed can look like anything; what it cannot hold is not counted.
-      if (count <= cache->bins[i].room) cached[i] += count;
-    }
+    sum->add(*cache);
     at = cache->next;
   }
 }
@@ -181,8 +177,8 @@ int take_snapshot_of(int process_id, trimalloc_stats* out) {
       tiers->bytes != sizeof bytes) {
     return EPROTO;
   }
-  uint64_t cached[kSizeClasses] = {};
-  count_remote_caches(process_id, tiers->caches.first_cache(), cached);
+  CachedObjects cached;
+  count_remote_caches(process_id, tiers->caches.first_cache(), &cached);
   fill_stats(*tiers, cached, out);
   return 0;
 }

@@ -5,8 +5,8 @@
 namespace tri {
 
 void take_snapshot(Tiers& tiers, trimalloc_stats* out) {
-  uint64_t cached[kSizeClasses] = {};
-  tiers.caches.count_cached(cached);
+  CachedObjects cached;
+  tiers.caches.count_cached(&cached);
   fill_stats(tiers, cached, out);
 }
 

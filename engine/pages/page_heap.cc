@@ -615,6 +615,9 @@ void PageHeap::verify() {
         TRI_CHECK_EQ(arena_.class_of(span->first), span->size_class);
         seen.small_in_use += span->pages;
         break;
+      case SpanState::kKept:
+        TRI_CHECK(span->is_plain());
+        [[fallthrough]];
       case SpanState::kLarge:
         TRI_CHECK(released == 0 || span->zeroing);
         TRI_CHECK_EQ(arena_.class_of(span->first), kLargeClass);

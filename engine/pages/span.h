@@ -4,6 +4,7 @@
 //   free  <--- page heap ---> large
 //     ^  \---- page heap ---> small (central free list of its class)
 //     |
+//   kept: large, freed by the program, and in the cache of its thread (cache/thread_cache.h)
 //   releasing: free, but out of the free sets while its memory is given back without the lock
 //
 // Fields are written under the page heap's lock while the span is free or changes state, under the
@@ -25,7 +26,7 @@
 
 namespace tri {
 
-enum class SpanState : uint8_t { kFree, kReleasing, kSmall, kLarge };
+enum class SpanState : uint8_t { kFree, kReleasing, kSmall, kLarge, kKept };
 
 struct Span;
 
@@ -70,6 +71,8 @@ struct Span : SpanHead {
   uint16_t pins = 0;           // views of the program on its memory
   uint32_t slot_granules = 0;  // the length of a record
 
+  // Large: it is nothing but resident pages.
+  bool is_plain() const { return headroom == 0 && !remapped && !zeroing && !grown; }
   // Behind the pages that nobody else may take.
   PageId end_of_run() const { return end() + (state == SpanState::kLarge ? headroom : 0); }
 };

@@ -198,6 +198,7 @@ void deallocate_slow(void* block) {
     Span* span = checked_large("free", block);
     // Before the block is free: starting the thread allocates, and should not find its pages.
     g_background.note_activity(__builtin_return_address(0), span->pages);
+    if (g_tiers.caches.keep(t_state, span)) return;
     g_tiers.page_heap.free(span);
     g_background.wake();
     return;

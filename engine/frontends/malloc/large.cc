@@ -49,8 +49,12 @@ bool is_impossible(size_t bytes) {
   return bytes > kSuspicious && bytes > platform::largest_sensible_request();
 }
 
+// Only the statistics would know that it has other bytes in its last page than before, which is not
+// worth a lock.
 Span* allocate_large(size_t bytes) {
-  return g_tiers.page_heap.allocate(static_cast<Pages>(pages_for(bytes)), bytes);
+  const auto pages = static_cast<Pages>(pages_for(bytes));
+  if (Span* kept = g_tiers.caches.take_kept(t_state, pages)) return kept;
+  return g_tiers.page_heap.allocate(pages, bytes);
 }
 
 Span* allocate_large_aligned(size_t bytes, size_t alignment) {
@@ -59,7 +63,12 @@ Span* allocate_large_aligned(size_t bytes, size_t alignment) {
 }
 
 Span* allocate_large_zeroed(size_t bytes) {
-  Span* span = g_tiers.page_heap.allocate_for_zeroing(static_cast<Pages>(pages_for(bytes)), bytes);
+  const auto pages = static_cast<Pages>(pages_for(bytes));
+  if (Span* kept = g_tiers.caches.take_kept(t_state, pages)) {
+    clear(kept);
+    return kept;
+  }
+  Span* span = g_tiers.page_heap.allocate_for_zeroing(pages, bytes);
   if (span == nullptr) return nullptr;
   if (!span->zero) clear(span);
   if (span->zeroing) g_tiers.page_heap.finish_zeroing(span);

@@ -38,12 +38,12 @@ class Play {
   void check() {
     tiers_.caches.verify();
     CHECK(SmallTiers::complaints().empty());
-    uint64_t cached[kSizeClasses] = {};
-    tiers_.caches.count_cached(cached);
+    CachedObjects cached;
+    tiers_.caches.count_cached(&cached);
     for (unsigned i = 1; i < kSizeClasses; ++i) {
       const auto size_class = static_cast<SizeClass>(i);
       CHECK_EQ(tiers_.caches.central(size_class).counters().live,
-               cached[i] + tiers_.caches.transfer(size_class).used() + held_[i]);
+               cached.objects[i] + tiers_.caches.transfer(size_class).used() + held_[i]);
     }
   }
   void finish() {

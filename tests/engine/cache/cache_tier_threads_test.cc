@@ -204,9 +204,9 @@ CASE(CountsWhatEveryThreadHolds) {
   FakeThread a(tiers.caches), b(tiers.caches);
   a.deallocate(kSmall, a.allocate(kSmall));
   b.deallocate(kSmall, b.allocate(kSmall));
-  uint64_t counts[kSizeClasses] = {};
-  tiers.caches.count_cached(counts);
-  CHECK_EQ(counts[kSmall], a.cached(kSmall) + b.cached(kSmall));
+  CachedObjects counts;
+  tiers.caches.count_cached(&counts);
+  CHECK_EQ(counts.objects[kSmall], a.cached(kSmall) + b.cached(kSmall));
 }
 
 CASE(CountsOfBusyThreadsStayWithinWhatTheyMayHold) {
@@ -227,9 +227,9 @@ CASE(CountsOfBusyThreadsStayWithinWhatTheyMayHold) {
   }
   uint64_t most = 0;
   for (double end = seconds_now() + 0.5; seconds_now() < end;) {
-    uint64_t counts[kSizeClasses] = {};
-    tiers.caches.count_cached(counts);
-    most = std::max(most, counts[kSmall]);
+    CachedObjects counts;
+    tiers.caches.count_cached(&counts);
+    most = std::max(most, counts.objects[kSmall]);
   }
   stop = true;
   for (std::thread& thread : threads) thread.join();

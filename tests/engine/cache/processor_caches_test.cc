@@ -102,10 +102,10 @@ CASE(ThereAreAsManyCachesAsProcessors) {
   for (std::thread& thread : threads) thread.join();
   CHECK(tiers.caches.cache_count() >= 1);
   CHECK(tiers.caches.cache_count() <= usable_processors().size());
-  uint64_t cached[kSizeClasses] = {};
-  tiers.caches.count_cached(cached);
-  CHECK(cached[kSmall] != 0);
-  CHECK_EQ(cached[kSmall] + tiers.caches.transfer(kSmall).used(),
+  CachedObjects cached;
+  tiers.caches.count_cached(&cached);
+  CHECK(cached.objects[kSmall] != 0);
+  CHECK_EQ(cached.objects[kSmall] + tiers.caches.transfer(kSmall).used(),
            tiers.caches.central(kSmall).counters().live);
 }
 
@@ -274,8 +274,8 @@ void empty_caches_under_threads(platform::Numbers numbers) {
     if (tiers.caches.by_processor()) tiers.caches.flush(self.state);
     tiers.caches.drain_idle(now_ms += 1000, 1);
     tiers.caches.trim_transfer(true);
-    uint64_t cached[kSizeClasses] = {};
-    tiers.caches.count_cached(cached);
+    CachedObjects cached;
+    tiers.caches.count_cached(&cached);
   }
   storm.end();
   CHECK(storm.operations() > 1000);

@@ -1,6 +1,9 @@
 // Large blocks: a span each.
 #include "engine/frontends/malloc/large.h"
 
+#include <cstring>
+#include <string>
+
 #include "tests/engine/support/malloc_engine.h"
 #include "tests/support/cases.h"
 
@@ -29,6 +32,48 @@ CASE(TheSmallestLargeSizeIsOneByteOverTheLargestClass) {
   CHECK_EQ(MallocEngine::stats().large_objects, 1u);
   deallocate(large);
   deallocate(small);
+}
+
+CASE(ABlockThatIsKeptIsNoBlockOfTheProgram) {
+  MallocEngine engine;
+  deallocate(allocate(100));  // the thread has a cache
+  void* block = nullptr;
+  constexpr unsigned kTimes = 100;
+  for (unsigned i = 0; i < kTimes; ++i) {
+    block = allocate(kLarge);
+    CHECK_EQ(MallocEngine::stats().large_objects, 1u);
+    CHECK_LE(kLarge, usable_bytes(block));
+    deallocate(block);
+    CHECK_EQ(MallocEngine::stats().large_objects, 0u);
+    CHECK_EQ(MallocEngine::stats().large_in_use, 0u);
+  }
+  const trimalloc_stats stats = MallocEngine::stats();
+  CHECK_EQ(stats.large_allocations, kTimes);
+  CHECK_EQ(stats.large_frees, kTimes);
+  CHECK_GE(stats.thread_cached, kLarge);
+  CHECK_LT(g_tiers.page_heap.counters().large_allocations, 2u * tunable::kKeptAfter);
+  MallocEngine::verify();
+  // Zeroed, it is cleared.
+  std::memset(allocate(kLarge), 1, kLarge);
+  deallocate(block);
+  const char* const zeroed = bytes_at(allocate_zeroed(1, kLarge));
+  CHECK(zeroed == block);
+  for (size_t i = 0; i < kLarge; ++i) CHECK_EQ(zeroed[i], 0);
+  deallocate(block);
+  CHECK_GE(release_everything(), kLarge);
+  CHECK_EQ(g_tiers.page_heap.counters().large_objects, 0u);
+  MallocEngine::verify();
+}
+
+CASE(AKeptBlockThatIsFreedAgainStopsTheProgram) {
+  const std::string words = last_words_of([] {
+    MallocEngine engine;
+    deallocate(allocate(100));
+    void* block = nullptr;
+    for (int i = 0; i < 100; ++i) deallocate(block = allocate(kLarge));
+    deallocate(block);
+  });
+  CHECK(contains(words, "double free of"));
 }
 
 CASE(MoreThanTheArenaIsOutOfMemory) {
