@@ -23,12 +23,12 @@ CASE(every_size_is_aligned_and_usable) {
   }
 }
 
-/* 12.5 % up to 32 KiB and 20 % to 256 KiB, beside 16 bytes of granularity. */
+/* 1/7 up to 16 KiB, 1/6 to 32 KiB and a quarter to 256 KiB. */
 CASE(no_size_is_rounded_up_beyond_the_bound) {
   for (size_t size = 128; size <= 256 << 10; size++) {
     char* p = OPAQUE(malloc(size));
-    size_t bound = size <= (32 << 10) ? size + size / 8 + 16 : size + size / 4 + 16;
-    CHECK_SIZE(malloc_usable_size(p) <= bound, size);
+    size_t part = size <= (16 << 10) ? 7 : size <= (32 << 10) ? 6 : 4;
+    CHECK_SIZE(malloc_usable_size(p) <= size + size / part, size);
     free(p);
   }
 }
