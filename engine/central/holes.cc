@@ -56,6 +56,8 @@ uint32_t CentralFreeList::pages_without_objects(const Span* span, const Arena& a
   const HardwarePages pages(span, arena);
   const size_t used = size_t{span->live} * g.object_bytes;
   if (bytes_of(span->pages) - used < pages.bytes) return 0;
+  // A span of one long object is empty only while the page heap cannot take it back.
+  if (g.span_pages > size_class_rules::kMaxSharedSpanPages) return 0;
   const auto all_free = [&](uint32_t from, uint32_t end) {
     for (; from < end; from = (from / 64 + 1) * 64) {
       const uint64_t bits = low_bits(std::min(end - from / 64 * 64, 64u)) & ~low_bits(from % 64);

@@ -12,7 +12,8 @@ HELP = "print the size classes with what each wastes"
 
 _EPILOG = (
     "tail: what is left of a span, too short for one more object. rounding up: what the smallest "
-    "request that a class serves loses of its object. Larger requests get whole pages of 8 KiB."
+    "request that a class serves loses of its object. *: for Python's objects alone. Larger requests "
+    "get whole pages of 8 KiB."
 )
 _HEADER = "class   bytes  serves from  span KiB  objects  batch  tail bytes    tail  rounding up"
 
@@ -56,5 +57,5 @@ def _row(one: SizeClass) -> str:
         f"{one.index:5d}  {one.object_bytes:6d}  {one.smallest_bytes:11d}  "
         f"{one.span_bytes // 1024:8d}  {one.span_objects:7d}  {one.batch_objects:5d}  "
         f"{one.tail_bytes:10d}  {one.tail_share:6.1%}  {one.rounding_share:11.1%}"
-        f"{'  for Python objects' if one.python_objects else ''}"
+        f"{'*' if one.python_objects else ''}"
     )

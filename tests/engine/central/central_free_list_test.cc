@@ -281,8 +281,8 @@ CASE(OutOfMemoryGivesNothingAndLosesNothing) {
   });
 }
 
-CASE(AnEmptySpanStaysWhereThereIsNoMemoryForKnowingItFree) {
-  OneList one;
+void check_an_empty_span_stays(SizeClass size_class) {
+  OneList one(size_class);
   Span* const parts[] = {one.page_heap.allocate(1), one.page_heap.allocate(1)};
   const std::vector<void*> objects = one.take_exactly(one.per_span);
   while (one.arena.allocate_metadata(16) != nullptr) {
@@ -293,13 +293,21 @@ CASE(AnEmptySpanStaysWhereThereIsNoMemoryForKnowingItFree) {
   CHECK_EQ(one.list.counters().spans, 1u);
   CHECK_EQ(one.list.counters().live, 0u);
   one.verify();
+  one.list.release_holes(SIZE_MAX, one.page_heap);
+  one.verify();
   // It is used like any other, and goes back when two free runs have become one.
-  const std::vector<void*> again = one.take(10);
-  CHECK_EQ(again.size(), 10u);
+  const std::vector<void*> again = one.take(1);
+  CHECK_EQ(again.size(), 1u);
   for (Span* part : parts) one.page_heap.free(part);
   one.give(again);
   CHECK_EQ(one.list.counters().spans, 0u);
   one.verify();
+}
+
+CASE(AnEmptySpanStaysWhereThereIsNoMemoryForKnowingItFree) {
+  for (const SizeClass size_class : {kSmall, class_of_size(20000), kSingle}) {
+    check_an_empty_span_stays(size_class);
+  }
 }
 
 CASE(EveryClassTakesAndGivesAWholeSpan) {
