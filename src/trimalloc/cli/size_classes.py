@@ -12,8 +12,8 @@ HELP = "print the size classes with what each wastes"
 
 _EPILOG = (
     "tail: what is left of a span, too short for one more object. rounding up: what the smallest "
-    "request that a class serves loses of its object. *: for Python's objects alone. Larger requests "
-    "get whole pages of 8 KiB."
+    "request that a class serves loses of its object. *: for Python's objects alone. Larger "
+    "requests get whole pages of 8 KiB."
 )
 _HEADER = "class   bytes  serves from  span KiB  objects  batch  tail bytes    tail  rounding up"
 
