@@ -58,10 +58,11 @@ struct Bin {
 // there and takes it as it pushes and pops.
 struct Kept {
   Span* span = nullptr;
-  Pages pages = 0;       // of the last block that was freed
-  uint8_t again = 0;     // how often it was as long as the one before, up to kKeptAfter
-  bool allowed = false;  // the budget has room for it; written under the cache's lock
-  uint64_t taken = 0;    // blocks that were kept and came back
+  Pages pages = 0;        // its length, while there is one
+  Pages freed_pages = 0;  // of the last block that was freed
+  uint8_t again = 0;      // how often it was as long as the one before, up to kKeptAfter
+  bool allowed = false;   // the budget has room for it; written under the cache's lock
+  uint64_t taken = 0;     // blocks that were kept and came back
 };
 
 struct ThreadCache {
@@ -91,7 +92,7 @@ struct ThreadCache {
   // A large block that the owner freed, of just so many pages; nullptr: it keeps none.
   Span* take_kept(Pages pages) {
     Span* const span = kept.span;
-    if (__builtin_expect(span == nullptr || span->pages != pages, 1)) return nullptr;
+    if (__builtin_expect(span == nullptr || kept.pages != pages, 1)) return nullptr;
     kept.span = nullptr;
     ++kept.taken;
     span->state = SpanState::kLarge;
@@ -99,8 +100,8 @@ struct ThreadCache {
   }
   // Whether a block that is freed is one of many of its length in a row.
   bool is_usual(Pages pages) {
-    if (pages != kept.pages) {
-      kept.pages = pages;
+    if (pages != kept.freed_pages) {
+      kept.freed_pages = pages;
       kept.again = 0;
     }
     if (kept.again == tunable::kKeptAfter) return true;
@@ -112,6 +113,7 @@ struct ThreadCache {
     if (kept.span != nullptr || !span->is_plain()) return false;
     span->state = SpanState::kKept;
     kept.span = span;
+    kept.pages = span->pages;
     return true;
   }
 

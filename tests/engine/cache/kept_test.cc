@@ -76,6 +76,10 @@ CASE(OneBlockIsKeptAndNoOtherLengthServed) {
   CHECK_EQ(tiers.page_heap.counters().large_objects, 2u);
   thread.give(other);
   CHECK_EQ(tiers.page_heap.counters().large_objects, 1u);
+  // What is kept is counted by its own length, not by that of the last block.
+  CachedObjects cached;
+  tiers.caches.count_cached(&cached);
+  CHECK_EQ(cached.large_pages, kPages);
   tiers.caches.verify();
 }
 
