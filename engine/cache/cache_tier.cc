@@ -276,11 +276,11 @@ void CacheTier::flush_all(ThreadCache& cache) {
 
 // --- a large block --------------------------------------------------------------------------
 
-// The block at hand is not kept, but the next one may be. False.
-bool CacheTier::start_keeping(ThreadState& state) {
-  if (caching_.load(std::memory_order_relaxed) != Caching::kByThread) return false;
-  if (state.own == nullptr || state.own == kEnding) return false;
-  if (keepers_.load(std::memory_order_relaxed) >= tunable::kMaxKeepers) return false;
+// For the blocks that come after the one at hand.
+void CacheTier::start_keeping(ThreadState& state) {
+  if (caching_.load(std::memory_order_relaxed) != Caching::kByThread) return;
+  if (state.own == nullptr || state.own == kEnding) return;
+  if (keepers_.load(std::memory_order_relaxed) >= tunable::kMaxKeepers) return;
   // Also because the scavenger may have emptied the cache: it is the active one again then, which
   // nothing else would bring about where a thread frees nothing but large blocks.
   ThreadCache* cache = enter_own(state);
@@ -291,7 +291,6 @@ bool CacheTier::start_keeping(ThreadState& state) {
     cache->kept.allowed = true;
   }
   leave(*cache);
-  return false;
 }
 
 void CacheTier::stop_keeping(ThreadCache& cache) {

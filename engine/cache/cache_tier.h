@@ -108,8 +108,9 @@ class CacheTier {
     ThreadCache* const cache = state.active.load(std::memory_order_relaxed);
     const bool is_own = cache != &g_empty_cache;
     if (is_own && !cache->is_usual(span->pages)) return false;
-    if (__builtin_expect(!cache->kept.allowed, 0)) return start_keeping(state);
-    return cache->keep(span);
+    if (__builtin_expect(cache->kept.allowed, 1)) return cache->keep(span);
+    start_keeping(state);
+    return false;
   }
 
   // The thread is ending: its objects go down a tier, and it gets no cache again.
@@ -172,7 +173,7 @@ class CacheTier {
   bool set_max(ThreadCache& cache, SizeClass size_class, uint32_t max);
   void flush_oldest(ThreadCache& cache, SizeClass size_class, uint32_t count);
   void flush_all(ThreadCache& cache);
-  bool start_keeping(ThreadState& state);
+  void start_keeping(ThreadState& state);
   void stop_keeping(ThreadCache& cache);
   void look_over(ThreadCache& cache);
   void note_pace(ThreadCache& cache);

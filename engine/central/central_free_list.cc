@@ -138,9 +138,9 @@ uint32_t CentralFreeList::give_run(Span* span, void* const* objects, uint32_t co
   return given;
 }
 
-// An empty span goes back to the page heap. It stays when that has no memory for knowing it free.
+// An empty span that is not listed goes back to the page heap. It stays when that has no memory for
+// knowing it free.
 void CentralFreeList::give_up(Span* span, PageHeap& page_heap) {
-  delist(span, 0);
   if (!page_heap.free_small(span, take_holes(span, page_heap.arena()))) return enlist(span);
   --counters_.spans;
 }
@@ -164,12 +164,15 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
     const uint32_t live = span->live;
     const uint32_t run = give_run(span, objects + given, count - given, arena, &misuse);
     given += run;
-    if (live == geometry().span_objects) {
+    const bool was_full = live == geometry().span_objects;
+    if (span->live == 0) {
+      if (!was_full) delist(span, live);
+      give_up(span, page_heap);
+    } else if (was_full) {
       if (run != 0) enlist(span);
     } else {
       move(span, live);
     }
-    if (span->live == 0) give_up(span, page_heap);
   }
   counters_.live -= given;
   freed_bytes_.store(

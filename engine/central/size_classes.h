@@ -64,66 +64,53 @@ constexpr uint32_t min_batch(uint32_t object_bytes) { return object_bytes <= kPa
 // A span of `pages` is cut into so many `objects`.
 struct Fit {
   uint8_t pages;
-  uint8_t objects;
+  uint16_t objects;
 };
 
-// From 128 B to 32 KiB, a row for each doubling. Of the sizes that spans of up to twelve pages can
-// be cut into, those whose mean loss is least over sizes that are evenly spread on a logarithmic
-// scale: rounding up, the tail, and for each page of the span 0.8 % (0.4 % above 4 KiB), since
-// longer spans are emptied later. Spans hold 8 objects up to 1 KiB, 4 up to 8 KiB, 2 below 32 KiB.
+// Classes 1 to 87, from 128 B on a row for each doubling. To 32 KiB, of the sizes that spans of up
+// to twelve pages can be cut into, those whose mean loss is least over sizes that are evenly spread
+// on a logarithmic scale: rounding up, the tail, and for each page of the span 0.8 % (0.4 % above
+// 4 KiB), since longer spans are emptied later. Spans hold 8 objects up to 1 KiB, 4 up to 8 KiB, 2
+// below 32 KiB; of many pages an object has a span of its own, so that every free one can go back.
 // By hand: more steps below 512 B, where Python's tables and strings are; multiples of 64 B among
 // the next, for blocks that are aligned to cache lines; 4416 B, for what is a page and a header
 // (sqlite's page cache asks for 4368 B).
 inline constexpr Fit kFits[] = {
-    {1, 56}, {1, 51}, {1, 46}, {1, 42}, {1, 39}, {1, 36}, {1, 34}, {1, 32},  //
-    {1, 30}, {1, 28}, {1, 26}, {1, 25}, {1, 24}, {1, 23}, {1, 22}, {1, 21},
-    {2, 39}, {1, 18}, {1, 17}, {1, 16},                                     //
-    {1, 15}, {1, 14}, {2, 25}, {2, 23}, {2, 21}, {1, 10}, {1, 9},  {1, 8},  //
-    {2, 15}, {1, 7},  {3, 20}, {1, 6},  {2, 11}, {1, 5},  {2, 9},  {1, 4},  //
-    {4, 15}, {3, 10}, {2, 6},  {4, 11}, {2, 5},  {3, 7},  {5, 11}, {2, 4},  //
-    {6, 11}, {3, 5},  {4, 6},  {5, 7},  {3, 4},  {4, 5},  {7, 8},  {4, 4},  //
-    {9, 8},  {5, 4},  {4, 3},  {3, 2},  {5, 3},  {9, 5},  {4, 2},           //
-    {9, 4},  {5, 2},  {8, 3},  {6, 2},  {7, 2},  {4, 1},
+    {1, 512}, {1, 256}, {1, 170}, {1, 128}, {1, 127}, {1, 102}, {1, 85}, {1, 73}, {1, 64},  //
+    {1, 56},  {1, 51},  {1, 46},  {1, 42},  {1, 39},  {1, 36},  {1, 34}, {1, 32},           //
+    {1, 30},  {1, 28},  {1, 26},  {1, 25},  {1, 24},  {1, 23},  {1, 22}, {1, 21}, {2, 39},
+    {1, 18},  {1, 17},  {1, 16},                                                  //
+    {1, 15},  {1, 14},  {2, 25},  {2, 23},  {2, 21},  {1, 10},  {1, 9},  {1, 8},  //
+    {2, 15},  {1, 7},   {3, 20},  {1, 6},   {2, 11},  {1, 5},   {2, 9},  {1, 4},  //
+    {4, 15},  {3, 10},  {2, 6},   {4, 11},  {2, 5},   {3, 7},   {5, 11}, {2, 4},  //
+    {6, 11},  {3, 5},   {4, 6},   {5, 7},   {3, 4},   {4, 5},   {7, 8},  {4, 4},  //
+    {9, 8},   {5, 4},   {4, 3},   {3, 2},   {5, 3},   {9, 5},   {4, 2},           //
+    {9, 4},   {5, 2},   {8, 3},   {6, 2},   {7, 2},   {4, 1},                     //
+    {5, 1},   {6, 1},   {7, 1},   {8, 1},                                         //
+    {10, 1},  {12, 1},  {14, 1},  {16, 1},                                        //
+    {20, 1},  {23, 1},  {26, 1},  {29, 1},  {32, 1},
 };
-inline constexpr uint32_t kMaxSharedSpanPages =
-    std::max_element(std::begin(kFits), std::end(kFits), [](const Fit& a, const Fit& b) {
-      return a.pages < b.pages;
-    })->pages;
-// Above, in steps of so many to each doubling.
-inline constexpr unsigned kSteps[] = {4, 4, 5};
+static_assert(std::size(kFits) == kSizeClasses - 1);
 
-constexpr uint32_t object_bytes_of(const Fit& fit) {
-  const auto most = static_cast<uint32_t>(bytes_of(fit.pages)) / fit.objects;
-  return most / (most < 1024 ? 16 : 64) * (most < 1024 ? 16 : 64);
-}
-
-constexpr uint32_t object_bytes_of(unsigned size_class) {
-  constexpr unsigned kSixteens = 8;
-  if (size_class >= kPythonClass) --size_class;
-  if (size_class <= kSixteens) return size_class * 16;
-  size_class -= kSixteens + 1;
-  if (size_class < std::size(kFits)) return object_bytes_of(kFits[size_class]);
-  size_class -= static_cast<unsigned>(std::size(kFits));
-  uint32_t base = kSharedSpanBytes;
-  const unsigned* steps = kSteps;
-  for (; size_class >= *steps; base *= 2) size_class -= *steps++;
-  return static_cast<uint32_t>(round_up(base + base * (size_class + 1) / *steps, kPageBytes));
-}
-
-constexpr uint32_t span_pages_of(uint32_t object_bytes) {
+// The longest span of which several objects share pages.
+inline constexpr uint32_t kMaxSharedSpanPages = [] {
+  uint32_t most = 0;
   for (const Fit& fit : kFits) {
-    if (object_bytes_of(fit) == object_bytes) return fit.pages;
+    if (fit.objects > 1) most = std::max<uint32_t>(most, fit.pages);
   }
-  return static_cast<uint32_t>(round_up(object_bytes, kPageBytes) / kPageBytes);
-}
+  return most;
+}();
 
 constexpr ClassGeometry geometry_of(unsigned size_class) {
   ClassGeometry geometry;
   if (size_class == 0) return geometry;
-  const uint32_t size = geometry.object_bytes = object_bytes_of(size_class);
-  const uint32_t pages = geometry.span_pages = span_pages_of(size);
+  const Fit& fit = kFits[size_class - 1];
+  geometry.span_pages = fit.pages;
+  geometry.span_objects = fit.objects;
   geometry.first_offset = size_class == kPythonClass ? kPythonOffset : 0;
-  geometry.span_objects = (static_cast<uint32_t>(bytes_of(pages)) - geometry.first_offset) / size;
+  const auto most =
+      static_cast<uint32_t>((bytes_of(fit.pages) - geometry.first_offset) / fit.objects);
+  const uint32_t size = geometry.object_bytes = most - most % (most < 1024 ? 16 : 64);
   const auto batch = static_cast<uint32_t>((kBatchBytes - geometry.first_offset) / size);
   geometry.batch = std::clamp(batch, min_batch(size), kMaxBatch);
   geometry.reciprocal = ((uint64_t{1} << 40) + size - 1) / size;

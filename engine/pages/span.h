@@ -4,8 +4,9 @@
 //   free  <--- page heap ---> large
 //     ^  \---- page heap ---> small (central free list of its class)
 //     |
-//   kept: large, freed by the program, and in the cache of its thread (cache/thread_cache.h)
 //   releasing: free, but out of the free sets while its memory is given back without the lock
+//
+//   kept: large and freed by the program, but in the cache of its thread (cache/thread_cache.h)
 //
 // Fields are written under the page heap's lock while the span is free or changes state, under the
 // central free list's lock while it is small, and by the block's owner while it is large.
@@ -19,7 +20,6 @@
 //    | SpanHead                | word 3 | ... | word 0 |
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "engine/base/types.h"

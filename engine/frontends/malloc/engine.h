@@ -69,7 +69,7 @@ const void* block_begin(const void* address);
   return t_state.active.load(std::memory_order_relaxed)->pop(size_class);
 }
 [[gnu::always_inline]] inline void* allocate_directly(size_t bytes) {
-  return pop_directly(kClassTable[(bytes + 15) / 16]);
+  return pop_directly(class_of_size(bytes));
 }
 
 // Budget: 16 instructions, 3 branches (tests/engine/test_fast_path.py counts them).
@@ -150,7 +150,7 @@ size_t usable_bytes(const void* block);
 
 [[gnu::always_inline]] inline void* allocate_python_by_processor(size_t bytes) {
   if (__builtin_expect(bytes <= kMaxPythonBytes, 1)) {
-    void* object = g_tiers.caches.pop_here(kPythonClassTable[(bytes + 15) / 16]);
+    void* object = g_tiers.caches.pop_here(python_class_of_size(bytes));
     if (__builtin_expect(object != nullptr, 1)) return object;
   }
   return allocate_python_slow(bytes);
