@@ -30,7 +30,7 @@
 mtype = { PAGES, LOCK, STATE };
 mtype = { RUNNING, SLEEPING };
 
-byte pages;              /* what page_heap.counters() says is free and resident */
+byte pages;              /* what free_resident_glance() says */
 byte lock;               /* of the page heap */
 byte state = RUNNING;    /* Background::state_ */
 bool in_futex;           /* the thread sleeps in the kernel */

@@ -436,6 +436,7 @@ void PageHeap::insert_free(Span* span) {
   index(span);
   counters_.free_released += span->released;
   counters_.free_resident += span->pages - span->released;
+  glance_.store(counters_.free_resident, std::memory_order_relaxed);
   PageId first = 0;
   const Pages inner = releasable_range(span, &first);
   span->resident = inner != 0 && released_in(span, first, inner) != inner;
@@ -446,6 +447,7 @@ void PageHeap::remove_free(Span* span) {
   (span->resident ? resident_ : released_).remove(span);
   counters_.free_released -= span->released;
   counters_.free_resident -= span->pages - span->released;
+  glance_.store(counters_.free_resident, std::memory_order_relaxed);
 }
 
 void PageHeap::merge_and_insert(Span* span) {
@@ -567,6 +569,11 @@ void PageHeap::pay_debt() {
   largest_freed_ -= largest_freed_ / 4;
   lock_.release();
   release(due, [] { return true; });
+}
+
+uint64_t PageHeap::refaulted_pages() {
+  const Guard guard(lock_);
+  return counters_.refaulted_pages;
 }
 
 Pages PageHeap::take_low_water() {

@@ -117,7 +117,11 @@ class PageHeap {
   }
   bool over_soft_limit() const { return over_soft_.load(std::memory_order_relaxed); }
 
+  // Exact only for who holds the lock, or is alone.
   const PageHeapCounters& counters() const { return counters_; }
+  // Two of them for who does not: how it was a moment ago.
+  Pages free_resident_glance() const { return glance_.load(std::memory_order_relaxed); }
+  uint64_t refaulted_pages();
   Pages resident_pages() const {
     return counters_.small_in_use + counters_.large_in_use - counters_.headroom +
            counters_.free_resident + releasing_resident_;
@@ -168,6 +172,7 @@ class PageHeap {
   // ever.
   Span* last_grown_ = nullptr;
   PageHeapCounters counters_;
+  std::atomic<Pages> glance_{0};  // counters_.free_resident, written under the lock
   Pages low_water_ = 0;
   // Pages made resident while as many others lay free, and while they did not. Added to under the
   // lock, glanced at without.

@@ -30,21 +30,21 @@ class Scavenger {
   bool look(uint64_t now_ms, uint32_t base_delay_ms, bool idle) {
     delay_ms_ = std::max(delay_ms_, base_delay_ms);
     if (idle || page_heap_.over_soft_limit()) {
-      page_heap_.release(page_heap_.counters().free_resident, go_on_);
+      page_heap_.release(page_heap_.free_resident_glance(), go_on_);
     } else if (now_ms - last_ms_ >= delay_ms_) {
       adapt(base_delay_ms);
       last_ms_ = now_ms;
       released_ = static_cast<Pages>(page_heap_.release(page_heap_.take_low_water(), go_on_));
-      refaulted_before_ = page_heap_.counters().refaulted_pages;
+      refaulted_before_ = page_heap_.refaulted_pages();
     }
-    return bytes_of(page_heap_.counters().free_resident) >= tunable::kScavengeFromBytes;
+    return bytes_of(page_heap_.free_resident_glance()) >= tunable::kScavengeFromBytes;
   }
 
   uint32_t delay_ms() const { return delay_ms_; }
 
  private:
   void adapt(uint32_t base_delay_ms) {
-    const uint64_t refaulted = page_heap_.counters().refaulted_pages - refaulted_before_;
+    const uint64_t refaulted = page_heap_.refaulted_pages() - refaulted_before_;
     const uint32_t most = std::max(base_delay_ms, tunable::kMaxReleaseDelayMs);
     if (released_ != 0 && refaulted > released_ / 2) {
       delay_ms_ = std::min(delay_ms_ * 2, most);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -39,7 +40,9 @@ class Configuration:
             # What a case leaves behind at its end is not a leak: the process ends.
             "ASAN_OPTIONS": "detect_leaks=0",
             "UBSAN_OPTIONS": "print_stacktrace=1",
-            "TSAN_OPTIONS": f"halt_on_error=1 suppressions={HERE / 'tsan-suppressions.txt'}",
+            # A long history: suppressions go by the stacks of both accesses.
+            "TSAN_OPTIONS": "halt_on_error=1 history_size=7 "
+            f"suppressions={HERE / 'tsan-suppressions.txt'}",
         }
         kept = {k: v for k, v in os.environ.items() if not k.startswith("TRIMALLOC_")}
         return {**options, **kept}
@@ -132,18 +135,24 @@ def cases_for(configuration: Configuration) -> list[Case]:
 
 
 def build(configuration: Configuration, targets: Sequence[str]) -> Path:
-    """Bring `targets` up to date and return the directory that they were built in."""
+    """Bring `targets` up to date and return the directory that they were built in.
+
+    One process at a time builds in a directory; the others find everything done.
+    """
     directory = configuration.directory
-    if not (directory / "build.ninja").exists():
-        _run(
-            _tool("cmake"),
-            *("-G", "Ninja", "-S", str(CHECKOUT), "-B", str(directory)),
-            f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}",
-            "-DTRIMALLOC_TESTS=ON",
-            f"-DTRIMALLOC_SANITIZE={configuration.sanitizer}",
-            *configuration.options,
-        )
-    _run(_tool("cmake"), "--build", str(directory), "--target", *targets)
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / "build.ninja").exists():
+            _run(
+                _tool("cmake"),
+                *("-G", "Ninja", "-S", str(CHECKOUT), "-B", str(directory)),
+                f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}",
+                "-DTRIMALLOC_TESTS=ON",
+                f"-DTRIMALLOC_SANITIZE={configuration.sanitizer}",
+                *configuration.options,
+            )
+        _run(_tool("cmake"), "--build", str(directory), "--target", *targets)
     return directory
 
 

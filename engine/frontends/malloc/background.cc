@@ -38,7 +38,7 @@ uint32_t within(const std::atomic<uint64_t>& value, uint32_t parts) {
 uint64_t now_ms() { return platform::linux_os().now_ms(); }
 
 bool pages_to_release(Pages more = 0) {
-  return bytes_of(g_tiers.page_heap.counters().free_resident) + bytes_of(more) >=
+  return bytes_of(g_tiers.page_heap.free_resident_glance()) + bytes_of(more) >=
          2 * tunable::kScavengeFromBytes;
 }
 

@@ -17,10 +17,6 @@ Span* allocate_large_aligned(size_t bytes, size_t alignment);
 // Every byte of it reads as zero; pages that did already are not written.
 Span* allocate_large_zeroed(size_t bytes);
 
-// Frees the large block at `pointer`, an address in the arena whose page has no size class. Stops
-// the program when no block begins there.
-void free_large(const char* operation, void* pointer);
-
 // The span of the large block that begins at `pointer`; stops the program when there is none.
 Span* checked_large(const char* operation, void* pointer);
 

@@ -43,7 +43,7 @@ void thread_ends(void*) {
 
 void before_fork() {
   g_background.hold();
-  if (bytes_of(g_tiers.page_heap.counters().free_resident) >= tunable::kScavengeFromBytes) {
+  if (bytes_of(g_tiers.page_heap.free_resident_glance()) >= tunable::kScavengeFromBytes) {
     g_tiers.page_heap.release(tunable::kForkReleaseBytes >> kPageShift);
   }
   pools::g_pools.lock_all();
