@@ -33,8 +33,9 @@ lint: $(VENV)/installed
 	  -name '*.cc' -o -name '*.h' -o -name '*.c')
 	$(BIN)/python tools/check_layers.py
 
+# Two at a time, whatever the machine has: tests that wait for a scheduler would mind more.
 unit: $(VENV)/installed $(VENV)/service $(VENV)/examples engine
-	$(BIN)/python -m pytest -q -m 'not stress' tests
+	$(BIN)/python -m pytest -q -n 2 -m 'not stress' tests
 
 stress: $(VENV)/installed $(VENV)/service engine
 	$(BIN)/python -m pytest -q -m stress tests
