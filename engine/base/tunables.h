@@ -91,6 +91,13 @@ inline constexpr uint32_t kLowPaceMs = 8;
 inline constexpr uint32_t kBatches = 2;
 inline constexpr uint32_t kMaxBatches = 8;
 
+// Batches that a refill may bring while slow calls cost time. Its first lock waits for all that the
+// program has written to new blocks: with one batch, 16 blocks of 512 B, that was 38 % of the time
+// of a program that makes and drops 100,000 of them, and a block took 29 ns instead of 24.
+inline constexpr uint32_t kFetchBatches = 4;
+// Further spans are fetched for them by a class that has so many, 1 MiB: three more are little.
+inline constexpr uint32_t kSpansForMore = 128;
+
 // A thread keeps one large block of up to this size ...
 inline constexpr size_t kKeptBytes = 1 * kMiB;
 // ... once it has freed so many in a row that are as long as each other: blocks of sizes that come

@@ -40,6 +40,10 @@ uint32_t batches_at_once(const ThreadCache& cache) {
   return cache.pace == ThreadCache::Pace::kHigh ? tunable::kMaxBatches : tunable::kBatches;
 }
 
+uint32_t batches_to_fetch(const ThreadCache& cache) {
+  return cache.pace == ThreadCache::Pace::kHigh ? tunable::kFetchBatches : 1;
+}
+
 // Whether the class may have a bin: larger objects have to come and go a few times first, or every
 // size that a program asks for once, at its start say, would keep a span of its own.
 bool earns_bin(const Bin& bin, SizeClass size_class) {
@@ -100,7 +104,9 @@ void CacheTier::deallocate_slow(ThreadState& state, SizeClass size_class, void* 
 
 // Now and then: the cache is made to fit how it is used.
 void CacheTier::look_over(ThreadCache& cache) {
-  if (++cache.slow_calls % tunable::kSweepPeriod == 0) {
+  ++cache.slow_calls;
+  if (cache.slow_calls - cache.looked_over_at >= tunable::kSweepPeriod) {
+    cache.looked_over_at = cache.slow_calls;
     note_pace(cache);
     sweep(cache);
   }
@@ -124,11 +130,12 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   ++bin.events;
   if (!earns_bin(bin, size_class)) return;
   const uint32_t fetch = bin.fetch == 0 ? first_fetch(size_class) : bin.fetch;
-  // Slow start: double up to a batch; once there, every miss lets the bin hold a batch more.
+  // Slow start: double up to a batch, or a few; from a batch on every miss lets the bin hold
+  // another.
   const uint32_t max = fetch < g.batch ? fetch : bin.max + g.batch;
   if (bin.max < max) set_max(cache, size_class, std::min(max, bin_limit(cache, size_class)));
   bin.given -= static_cast<uint16_t>(std::min<uint32_t>(bin.given, g.batch));
-  bin.fetch = static_cast<uint16_t>(std::min(fetch * 2, g.batch));
+  bin.fetch = static_cast<uint16_t>(std::min(fetch * 2, batches_to_fetch(cache) * g.batch));
   if (bin.max == 0) return;  // the budget is spent
 
   counters_[size_class].refills.fetch_add(1, std::memory_order_relaxed);
@@ -138,7 +145,7 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   if (cache_count() > 1) {
     const uint32_t most =
         std::max(wanted, std::min(bin.max / 2u, batches_at_once(cache) * g.batch));
-    got = transfer_[size_class].take(first, wanted, most);
+    got = transfer_[size_class].take(first, std::min(wanted, g.batch), most);
   }
   if (got == 0) {
     got = central_[size_class].take(first, wanted, page_heap_);
@@ -146,6 +153,8 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
     std::reverse(first, first + got);
   }
   cache.top[size_class] = bin.slots + got;
+  // The pace is how fast the program asks, however much one call brings.
+  if (got > g.batch) cache.slow_calls += (got - 1) / g.batch;
 }
 
 // A full bin: grows up to a few batches, then gives its older half away, a batch at least. Past

@@ -137,9 +137,11 @@ struct ThreadCache {
   ThreadState* home = nullptr;  // the owner's thread-local state
   int32_t thread_id = 0;        // 0: a processor's
   int32_t processor = -1;
-  uint32_t slow_calls = 0;  // owner, under `lock`
+  // Slow calls, one for each batch that moved. Owner, under `lock`.
+  uint32_t slow_calls = 0;
   // How fast slow calls follow each other, and when that was last looked at. Owner, under `lock`.
   enum class Pace : uint8_t { kLow, kMiddle, kHigh } pace = Pace::kMiddle;
+  uint32_t looked_over_at = 0;  // in slow calls
   uint64_t looked_over_ms = 0;
   size_t claimed_bytes = 0;  // of the process-wide budget; under `lock`
   // The scavenger's notes on the owner.

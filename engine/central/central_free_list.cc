@@ -71,16 +71,20 @@ uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
 
 uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_heap) {
   const Guard guard(lock_);
+  // Several batches only of a class that grows, and to which a span more is little: where objects
+  // come back meanwhile, taking fewer leaves them a place in the spans that are there.
+  const bool grows = fullest() == nullptr && counters_.spans >= tunable::kSpansForMore;
+  if (!grows) count = std::min(count, geometry().batch);
   uint32_t taken = 0;
   while (taken < count) {
     Span* span = fullest();
     if (span == nullptr) {
-      // A batch from fewer spans than asked for is a batch; a new span only for the first object.
-      if (taken != 0) break;
+      // Fewer than asked for will do: a new span for the first object only.
+      if (taken != 0 && !grows) break;
       const bool beside = geometry().span_objects <= kMaxObjectsBeside;
       span = page_heap.allocate_small(size_class_, geometry().span_pages,
                                       beside ? SpanHome::kBesideBits : SpanHome::kApart);
-      if (span == nullptr) return 0;
+      if (span == nullptr) break;
       ++counters_.spans;
       ++counters_.span_fetches;
       enlist(span);

@@ -202,6 +202,25 @@ CASE(ABinThatOnlyMissesGrowsNoFurther) {
   CHECK_LE(t.caches.claimed(), tunable::kBinMaxBytes);
 }
 
+CASE(ARefillBringsMoreWhileSlowCallsCostTime) {
+  const auto refills_for_another_mib = [](OneThread& t) {
+    const uint64_t before = t.refills();
+    t.allocate_many(tunable::kMiB / 64);
+    return t.refills() - before;
+  };
+  OneThread t;
+  t.os.advance_ms(1000);
+  const auto batches = static_cast<uint32_t>(tunable::kMiB / 64 / kClasses[kSmall].batch);
+  for (int mib = 0; mib < 8; ++mib) {  // the pace is looked at every 4 MiB
+    t.os.advance_ms(100);
+    refills_for_another_mib(t);
+  }
+  CHECK_EQ(refills_for_another_mib(t), batches);
+  for (int mib = 0; mib < 8; ++mib) refills_for_another_mib(t);
+  CHECK_EQ(refills_for_another_mib(t), batches / tunable::kFetchBatches);
+  t.caches.verify();
+}
+
 CASE(BinsShrinkAgainWhenSlowCallsAreRare) {
   OneThread t;
   t.os.advance_ms(1000);

@@ -83,6 +83,38 @@ CASE(ANewSpanIsFetchedForTheFirstObjectOnly) {
   one.verify();
 }
 
+CASE(AClassThatGrowsTakesSeveralBatchesAtOnce) {
+  OneList one;
+  one.take_exactly((tunable::kSpansForMore - 1) * one.per_span);
+  const uint32_t wanted = 3 * one.per_span + 5;
+  CHECK_EQ(one.take(wanted).size(), one.per_span);  // a span more would be much yet
+  CHECK_EQ(one.take(wanted).size(), wanted);
+  CHECK_EQ(one.list.counters().spans, tunable::kSpansForMore + 4u);
+  one.verify();
+}
+
+CASE(WhereObjectsCameBackABatchIsAllThatIsTaken) {
+  OneList one;
+  const std::vector<void*> objects = one.take_exactly(2 * tunable::kSpansForMore * one.per_span);
+  const uint32_t wanted = 3 * one.per_span;
+  one.give({objects[0], objects[1], objects[one.per_span]});
+  CHECK_EQ(one.take(wanted).size(), 3u);
+  for (size_t i = 0; i < objects.size(); i += 2) one.give({objects[i]});
+  CHECK_EQ(one.take(wanted).size(), kClasses[kSmall].batch);
+  one.verify();
+}
+
+CASE(WhereMemoryEndsAmidSeveralBatchesThoseBeforeAreHandedOut) {
+  OneList one;
+  one.take_exactly(tunable::kSpansForMore * one.per_span);
+  const size_t two_spans = 2 * bytes_of(kClasses[kSmall].span_pages);
+  const size_t limit = bytes_of(one.page_heap.resident_pages()) + two_spans;
+  one.page_heap.set_limit(limit, limit);
+  CHECK_EQ(one.take(4 * one.per_span).size(), 2 * one.per_span);
+  CHECK_EQ(one.take(4 * one.per_span).size(), 0u);
+  one.verify();
+}
+
 CASE(FillsHolesFromTheLowestUp) {
   OneList one;
   std::vector<void*> objects = one.take_exactly(one.per_span);
