@@ -124,8 +124,15 @@ CASE(NoShorterSpanIsCutIntoTheSameSizeAsWell) {
 
 CASE(FromOneKibibyteOnObjectsAreWholeCacheLines) {
   for (unsigned i = class_of_size(1024); i < kSizeClasses; ++i) {
-    CHECK_EQ(kClasses[i].object_bytes % 64, 0u);
+    if (i != kPageAndHeaderClass) CHECK_EQ(kClasses[i].object_bytes % 64, 0u);
   }
+}
+
+CASE(APageOfSqlitesCacheFitsItsClass) {
+  const ClassGeometry& g = kClasses[kPageAndHeaderClass];
+  CHECK_EQ(g.object_bytes, 4368u);
+  CHECK_EQ(class_of_size(4368), kPageAndHeaderClass);
+  CHECK_LE(bytes_of(g.span_pages) - size_t{g.span_objects} * g.object_bytes, 64u);
 }
 
 CASE(ObjectsAboveThirtyTwoKibibytesAreWholePages) {
