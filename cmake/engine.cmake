@@ -19,7 +19,8 @@ file(GLOB ENGINE_COLLECTED_C CONFIGURE_DEPENDS
 list(REMOVE_ITEM ENGINE_COLLECTED ${ENGINE_COLLECTED_C})
 set(ENGINE_PRELOAD
   engine/frontends/preload.cc engine/frontends/malloc/c_interface.cc
-  engine/frontends/malloc/glibc_interface.cc engine/frontends/malloc/operator_new.cc
+  engine/frontends/malloc/glibc_interface.cc engine/frontends/malloc/identity.cc
+  engine/frontends/malloc/operator_new.cc
   engine/frontends/malloc/resource_limits.cc)
 
 # Warnings are errors. No exceptions, RTTI or guarded statics: the engine has no C++ runtime.

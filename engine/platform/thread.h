@@ -30,6 +30,19 @@ void wait_until_gone(int32_t thread_id);
 // A thread of the engine's own, with all signals blocked: the program's are not ours to handle.
 bool start_thread(pthread_t* thread, size_t stack_bytes, void* (*entry)(void*), void* argument);
 
+// One that libc knows of, with the interface of UnlistedThread.
+class ListedThread {
+ public:
+  bool start(size_t stack_bytes, void* (*entry)(void*), void* argument, const void*) {
+    return start_thread(&thread_, stack_bytes, entry, argument);
+  }
+  void join() { pthread_join(thread_, nullptr); }
+  void forget() {}
+
+ private:
+  pthread_t thread_ = 0;
+};
+
 void yield();
 void name_current_thread(const char* name);
 

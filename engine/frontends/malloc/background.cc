@@ -81,11 +81,9 @@ void Background::start() {
   if (holds_ == 0 && state_.load() == kOff) {
     generation_.fetch_add(1);
     thread_id_.store(0);
+    process_id_.store(::getpid());
     state_.store(kRunning);
-    pthread_t thread;
-    if (platform::start_thread(&thread, tunable::kBackgroundStackBytes, entry, this)) {
-      pthread_ = thread;
-      process_id_ = ::getpid();
+    if (thread_.start(tunable::kBackgroundStackBytes, entry, this, &t_state)) {
       g_tiers.scavenger_running.store(1, std::memory_order_relaxed);
     } else {  // not allowed, or no memory: try again later
       not_before_ms_.store(now_ms() + 1000);
@@ -103,6 +101,9 @@ void* Background::entry(void* self) {
 
 void Background::run(uint32_t generation) {
   thread_id_.store(platform::current_thread_id());
+  // It needs no blocks. Were it to ask for one, it would have no cache.
+  t_state.own = kEnding;
+  t_state.active.store(&g_empty_cache, std::memory_order_relaxed);
   platform::name_current_thread("trimalloc");
   constexpr bool (*go_on)() = [] { return g_background.state_.load() == kRunning; };
   Scavenger scavenger(g_tiers.page_heap, go_on);
@@ -149,8 +150,8 @@ void Background::run(uint32_t generation) {
 void Background::end_thread() {
   platform::futex_wake(&state_, 1);
   // A child made by _Fork() or clone(2) has our state but not our thread.
-  if (process_id_ != ::getpid()) return;
-  pthread_join(pthread_, nullptr);
+  if (process_id_.load() != ::getpid()) return;
+  thread_.join();
   // Joined is when the kernel clears the thread's id; its count of threads, which CPython reads
   // from /proc/self/stat, follows a moment later.
   if (const int32_t thread_id = thread_id_.load()) platform::wait_until_gone(thread_id);
@@ -165,6 +166,13 @@ void Background::hold() {
   control_.release();
 }
 
+bool Background::hold_own() {
+  const int32_t process_id = process_id_.load();
+  if (process_id != 0 && process_id != ::getpid()) return false;
+  hold();
+  return true;
+}
+
 void Background::allow_later() {
   control_.acquire();
   not_before_ms_.store(now_ms() + tunable::kAfterForkMs);
@@ -174,6 +182,8 @@ void Background::allow_later() {
 
 void Background::reset_in_child() {
   control_.reset_after_fork();
+  thread_.forget();
+  thread_id_.store(0);
   holds_ = 0;
   not_before_ms_.store(0);
   g_tiers.scavenger_running.store(0, std::memory_order_relaxed);

@@ -6,8 +6,9 @@
 // It starts only once there is something to release. Slow paths call note_activity(), which costs a
 // few loads unless the thread has to be started or woken.
 //
-// Why a pthread and not a bare clone(2): setuid() and its like change every thread that libc knows
-// of; a thread that it does not know would keep the privileges that the program has dropped.
+// libc does not know of it (platform/unlisted_thread.h says why), so it has to be gone when the
+// program changes who it is (identity.cc). Where that can't be noticed, in the importable library,
+// it is a pthread.
 #pragma once
 
 #include <atomic>
@@ -15,6 +16,7 @@
 
 #include "engine/base/types.h"
 #include "engine/platform/lock.h"
+#include "engine/platform/unlisted_thread.h"
 
 namespace tri {
 
@@ -30,6 +32,9 @@ class Background {
   // Ends the thread, waits until the kernel has forgotten it, and keeps it from coming back: before
   // a fork. Several threads may fork at once; each hold() has its allow_later().
   void hold();
+  // The same before something that the thread must not be there for. False, with nothing to allow
+  // later: the thread is another process's, whose memory this one shares (vfork) or has a copy of.
+  bool hold_own();
   // After the fork, in the parent: it may come back, but not before kAfterForkMs.
   void allow_later();
   // In the child: there is no thread, nobody else holds anything, and it may start at once.
@@ -50,8 +55,8 @@ class Background {
   // Starting and stopping, under this lock.
   platform::Lock control_{platform::Rank::kControl};
   unsigned holds_ = 0;
-  unsigned long pthread_ = 0;
-  int32_t process_id_ = 0;  // of the process that has the thread
+  platform::OwnThread thread_;
+  std::atomic<int32_t> process_id_{0};  // of the process that has, or had, the thread; 0: none yet
   std::atomic<int32_t> thread_id_{0};
 };
 
