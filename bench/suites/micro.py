@@ -74,6 +74,8 @@ def rows() -> Iterator[tuple[str, tuple[str | int, ...]]]:
     yield "thread birth, 1000 blocks", ("threads", "birth", 1000)
     yield "threads idle, 32", ("threads", "idle", 32, 1)
     yield "threads idle, 500", ("threads", "idle", 500, 4)
+    yield "alone mutex", ("alone", "mutex")
+    yield "alone putc", ("alone", "putc")
     yield "ticking", ("ticking", 300_000)
     yield "walk fresh", ("walk", "fresh", 500_000)
     yield "walk churned", ("walk", "churned", 500_000)
