@@ -1,6 +1,9 @@
-// setuid and its like, for one reason: libc has every thread that it knows change along, and the
-// background thread is none of them. It would keep the privileges that the program drops. So it
-// ends before, and starts again as the one that the program has become.
+// What must not happen beside the background thread, so it ends before, and starts again after:
+//
+//   setuid and its like   libc has every thread that it knows change along, and this is none of
+//                         them: it would keep the privileges that the program drops
+//   unshare, setns        the kernel lets only a process of one thread into another user namespace
+//                         (EINVAL)
 //
 // In a signal handler, where these may be called, they wait for the thread to end: it takes no lock
 // that the interrupted code may hold but the one under which the thread starts, for microseconds
@@ -55,3 +58,6 @@ TRI_EXPORT int setgroups(size_t count, const gid_t* groups) {
 TRI_EXPORT int initgroups(const char* user, gid_t group) {
   return without_thread("initgroups", user, group);
 }
+
+TRI_EXPORT int unshare(int flags) { return without_thread("unshare", flags); }
+TRI_EXPORT int setns(int file, int kinds) { return without_thread("setns", file, kinds); }

@@ -1,6 +1,7 @@
 /* The background thread is one that libc does not know of. */
 #include <dirent.h>
 #include <grp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
@@ -122,6 +123,22 @@ CASE(anybody_may_become_who_he_is) {
   start_thread();
   change(setuid(getuid()));
   change(setresgid(getgid(), getegid(), getgid()));
+}
+
+/* What the kernel allows a process of one thread. */
+CASE(a_program_of_one_thread_enters_a_user_namespace) {
+  start_thread();
+  pid_t child;
+  int status;
+  IN_CHILD(child, _exit(syscall(SYS_unshare, CLONE_NEWUSER) == 0 ? 0 : 1));
+  CHECK(waitpid(child, &status, 0) == child);
+  if (status != 0) return; /* there are none here */
+  IN_CHILD(child, {
+    start_thread();
+    CHECK(unshare(CLONE_NEWUSER) == 0);
+    start_thread();
+  });
+  expect_success_of(child);
 }
 
 /* --- processes that share or copy the thread's memory ---------------------------------------- */
