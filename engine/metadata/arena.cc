@@ -127,13 +127,12 @@ bool Arena::grow_tables(Pages pages) {
          });
 }
 
-// Where address space is limited (RLIMIT_AS), a program that uses all of it must still be able to
-// cut up what it frees: a span's structure is 1 % of a page.
+// A program that has all the memory it may have (RLIMIT_AS, RLIMIT_DATA) must still be able to cut
+// up what it frees: a span's structure is 1 % of a page. Addresses only, until it is used.
 bool Arena::secure_metadata(Pages pages) {
-  if (reserved_) return true;
   const platform::Guard guard(metadata_lock_);
   return metadata_.grow_to(round_up(bytes_of(pages) / 64, tunable::kMetadataStepBytes), *os_,
-                           false);
+                           reserved_);
 }
 
 bool Arena::grow(Pages pages) {

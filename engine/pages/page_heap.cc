@@ -126,19 +126,33 @@ Span* PageHeap::longest_free() const {
   return a->pages > b->pages ? a : b;
 }
 
-// Removes the best free span of at least `pages` from the sets; grows the arena when there is none.
+// Removes the best free span of at least `pages` from the sets; grows the arena when there is none,
+// and where that can't be, waits for what another thread is giving back: it may be all that is
+// free.
 Span* PageHeap::take_best_fit(Pages pages) {
-  // Resident first: using it costs no page fault and no memory. Released runs are looked at second.
-  for (int attempt = 0; attempt < 2; ++attempt) {
+  for (;;) {
+    // Resident first: using it costs no page fault and no memory. Released runs are looked at
+    // second.
     Span* span = resident_.best_fit(pages);
     if (span == nullptr) span = released_.best_fit(pages);
     if (span != nullptr) {
       remove_free(span);
       return span;
     }
-    if (attempt == 0 && !grow(pages)) return nullptr;
+    if (!grow(pages) && !await_release()) return nullptr;
   }
-  return nullptr;
+}
+
+// Until some thread has given back what it is at. The lock is dropped meanwhile. False: nobody
+// does.
+bool PageHeap::await_release() {
+  const uint32_t others = releasing_.load(std::memory_order_relaxed);
+  if (others == 0) return false;
+  release_awaited_ = true;
+  lock_.release();
+  platform::futex_wait(&releasing_, others);
+  lock_.acquire();
+  return true;
 }
 
 // How many pages of a part of a free span are released: counted only where a span is mixed.
@@ -496,12 +510,9 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     lock_.acquire();
     Span* span = resident_.largest();
     if (span == nullptr) {
-      const uint32_t others = releasing_.load(std::memory_order_relaxed);
-      const bool waits = others != 0 && go_on == nullptr;
-      release_awaited_ = release_awaited_ || waits;
+      const bool waited = go_on == nullptr && await_release();
       lock_.release();
-      if (!waits) break;
-      platform::futex_wait(&releasing_, others);
+      if (!waited) break;
       continue;
     }
     PageId first = 0;

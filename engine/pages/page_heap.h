@@ -139,6 +139,7 @@ class PageHeap {
   Pages spare() const;
   void pay_debt();
   Span* take_best_fit(Pages pages);
+  bool await_release();
   Span* take_aligned(Pages pages, Pages alignment, Pages* offset);
   Span* take_growing(Pages pages);
   Span* longest_free() const;

@@ -78,6 +78,17 @@ CASE(AFailedGrowthIsTriedAgainWithLess) {
   heap.page_heap.verify();
 }
 
+// A program at its limit cuts up what it has freed.
+CASE(WhenTheSystemGivesNoMoreEveryPageCanStillBeCutOut) {
+  SmallHeap heap;
+  const Pages all = heap.arena.max_pages();
+  heap.page_heap.free(heap.allocate(all));
+  heap.os.fail_every_call();
+  for (Pages page = 0; page < all; ++page) heap.allocate(1);
+  CHECK(heap.page_heap.allocate(1) == nullptr);
+  heap.page_heap.verify();
+}
+
 // Span structures come from metadata; when that is used up a split is not possible.
 struct WithoutMetadata : SmallHeap {
   WithoutMetadata() {

@@ -243,6 +243,25 @@ CASE(WhatAnotherThreadIsReleasingIsGoneToo) {
   other.join();
 }
 
+// The whole arena is one free run, and that is out of the sets.
+CASE(WhoFindsNothingElseWaitsForWhatIsBeingReleased) {
+  SmallHeap heap;
+  const Pages all = heap.arena.max_pages();
+  heap.page_heap.free(heap.allocate(all));
+  std::atomic<bool> inside{false};
+  heap.os.during_next_release([&] {
+    inside = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  });
+  std::thread other([&] { heap.page_heap.release(UINT32_MAX); });
+  while (!inside) std::this_thread::yield();
+  Span* const span = heap.allocate(all);
+  other.join();
+  CHECK(heap.page_heap.allocate(1) == nullptr);
+  heap.page_heap.free(span);
+  heap.page_heap.verify();
+}
+
 CASE(ReleaseWaitsForNobodyWhenItCanBeBrokenOff) {
   SmallHeap heap;
   heap.page_heap.free(heap.allocate(10));
