@@ -1,7 +1,5 @@
 #include "engine/frontends/malloc/background.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -184,6 +182,7 @@ void Background::reset_in_child() {
   control_.reset_after_fork();
   thread_.forget();
   thread_id_.store(0);
+  process_id_.store(0);
   holds_ = 0;
   not_before_ms_.store(0);
   g_tiers.scavenger_running.store(0, std::memory_order_relaxed);

@@ -33,7 +33,8 @@ class Background {
   // a fork. Several threads may fork at once; each hold() has its allow_later().
   void hold();
   // The same before something that the thread must not be there for. False, with nothing to allow
-  // later: the thread is another process's, whose memory this one shares (vfork) or has a copy of.
+  // later: the thread is another process's, whose memory this one shares (vfork) or has a copy of
+  // that reset_in_child() has not seen.
   bool hold_own();
   // After the fork, in the parent: it may come back, but not before kAfterForkMs.
   void allow_later();
