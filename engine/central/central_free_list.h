@@ -42,7 +42,8 @@ class CentralFreeList {
   constexpr CentralFreeList() = default;
   void start(SizeClass size_class) { size_class_ = size_class; }
 
-  // Up to `count` objects, in rising order within each span; 0 when out of memory.
+  // Up to `count` objects, in rising order within each span; 0 when out of memory. More than a
+  // batch only of a class that grows.
   uint32_t take(void** objects, uint32_t count, PageHeap& page_heap);
 
   // Takes `count` objects back. Stops at the first that is not a live object of this class, leaves

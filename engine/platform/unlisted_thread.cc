@@ -2,6 +2,7 @@
 
 #include <linux/futex.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -37,12 +38,13 @@ void fill_head(char* thread_pointer) {
 #endif
 }
 
+// All signals, libc's own as well, which pthread_sigmask() lets through.
 struct Masked {
-  Masked() {
-    const uint64_t all = ~uint64_t{0};
-    system_call(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, as_long(&all), as_long(&before), 8);
+  Masked() { set(~uint64_t{0}, &before); }
+  ~Masked() { set(before, nullptr); }
+  static void set(uint64_t mask, uint64_t* old) {
+    system_call(SYS_rt_sigprocmask, SIG_SETMASK, as_long(&mask), as_long(old), sizeof mask);
   }
-  ~Masked() { system_call(SYS_rt_sigprocmask, 2, as_long(&before), 0, 8); }
   uint64_t before = 0;
 };
 

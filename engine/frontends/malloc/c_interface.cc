@@ -9,8 +9,7 @@
 
 #include "engine/base/bits.h"
 #include "engine/frontends/malloc/engine.h"
-
-#define TRI_EXPORT extern "C" [[gnu::visibility("default")]]
+#include "engine/platform/export.h"
 
 namespace {
 

@@ -9,8 +9,7 @@
 #include "engine/frontends/malloc/engine.h"
 #include "engine/frontends/malloc/reports.h"
 #include "engine/observe/snapshot.h"
-
-#define TRI_EXPORT extern "C" [[gnu::visibility("default")]]
+#include "engine/platform/export.h"
 
 namespace {
 

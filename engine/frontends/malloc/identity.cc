@@ -14,8 +14,7 @@
 #include <cerrno>
 
 #include "engine/frontends/malloc/background.h"
-
-#define TRI_EXPORT extern "C" [[gnu::visibility("default")]]
+#include "engine/platform/export.h"
 
 namespace {
 

@@ -7,9 +7,8 @@
 #include <cerrno>
 
 #include "engine/frontends/malloc/engine.h"
+#include "engine/platform/export.h"
 #include "engine/platform/syscalls.h"
-
-#define TRI_EXPORT extern "C" [[gnu::visibility("default")]]
 
 namespace {
 

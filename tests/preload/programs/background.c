@@ -1,7 +1,7 @@
 /* The background thread is one that libc does not know of. */
-#include <dirent.h>
 #include <grp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
@@ -10,31 +10,11 @@
 #include "cases.h"
 #include "children.h"
 #include "engine.h"
+#include "own_threads.h"
 #include "residency.h"
 
 static const double patience_s = 4;
 static const size_t burst = 100u << 20, slack = 6u << 20;
-
-/* Calls `look` with the status of each thread of the process; returns how many there are. */
-static int for_each_thread(void (*look)(const char* status, void* context), void* context) {
-  int count = 0;
-  DIR* tasks = opendir("/proc/self/task");
-  CHECK(tasks != NULL);
-  for (struct dirent* task; (task = readdir(tasks)) != NULL;) {
-    if (task->d_name[0] == '.') continue;
-    char path[300], status[4096];
-    snprintf(path, sizeof path, "/proc/self/task/%s/status", task->d_name);
-    int file = open(path, O_RDONLY);
-    ssize_t length = read(file, status, sizeof status - 1);
-    close(file);
-    if (length <= 0) continue; /* it ended meanwhile */
-    status[length] = 0;
-    count++;
-    if (look != NULL) look(status, context);
-  }
-  closedir(tasks);
-  return count;
-}
 
 /* Frees much at once, so that the thread has something to do. */
 static void set_to_work(void) {
@@ -45,7 +25,7 @@ static void set_to_work(void) {
 }
 
 static void start_thread(void) {
-  for (double end = seconds_now() + patience_s; for_each_thread(NULL, NULL) != 2; sleep_ms(10)) {
+  for (double end = seconds_now() + patience_s; thread_count() != 2; sleep_ms(10)) {
     CHECK(seconds_now() < end);
     set_to_work();
   }
@@ -56,7 +36,7 @@ CASE(libc_sees_one_thread) {
   start_thread();
   CHECK(__libc_single_threaded);
   CHECK(resident_falls_to(before + slack, patience_s));
-  CHECK(for_each_thread(NULL, NULL) == 2);
+  CHECK(thread_count() == 2);
   CHECK(__libc_single_threaded);
 }
 
@@ -147,9 +127,9 @@ CASE(a_child_that_shares_memory_leaves_the_thread_alone) {
   size_t before = resident_bytes();
   start_thread();
   pid_t child = vfork();
-  if (child == 0) _exit(setuid(getuid()) == 0 && for_each_thread(NULL, NULL) == 1 ? 0 : 1);
+  if (child == 0) _exit(setuid(getuid()) == 0 && thread_count() == 1 ? 0 : 1);
   expect_success_of(child);
-  CHECK(for_each_thread(NULL, NULL) == 2);
+  CHECK(thread_count() == 2);
   set_to_work();
   CHECK(resident_falls_to(before + slack, patience_s));
 }
@@ -157,7 +137,7 @@ CASE(a_child_that_shares_memory_leaves_the_thread_alone) {
 /* One that the handlers of fork know nothing of finds a state that says there is a thread. */
 CASE(a_child_of_the_bare_system_call_allocates) {
   start_thread();
-  pid_t child = (pid_t)syscall(SYS_fork);
+  pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
   if (child == 0) {
     alarm(child_seconds);
     for (int i = 0; i < 1000; i++) free(OPAQUE(malloc(100000)));
@@ -172,7 +152,7 @@ CASE(a_childs_thread_is_its_own) {
   for (int generation = 0; generation < 5; generation++) {
     pid_t child;
     IN_CHILD(child, {
-      CHECK(for_each_thread(NULL, NULL) == 1);
+      CHECK(thread_count() == 1);
       start_thread();
       change(setuid(getuid()));
     });

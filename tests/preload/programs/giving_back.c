@@ -1,5 +1,4 @@
 /* Memory goes back by itself: also from an idle process, and from idle threads' caches. */
-#include <dirent.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -8,6 +7,7 @@
 #include "cases.h"
 #include "children.h"
 #include "engine.h"
+#include "own_threads.h"
 #include "residency.h"
 
 enum { most_blocks = 1 << 20 };
@@ -96,8 +96,8 @@ CASE(malloc_trim_gives_back_at_once) {
   }
 }
 
-/* One block in sixteen stays, at random places: no run of pages is free, but most hardware pages are.
-   Returns what stays resident at least: every page with a survivor on it. */
+/* One block in sixteen stays, at random places: no run of pages is free, but most hardware pages
+   are. Returns what stays resident at least: every page with a survivor on it. */
 static int keep_one_in_sixteen(int count) {
   unsigned chooser = 1;
   int kept = 0;
@@ -253,14 +253,6 @@ CASE(growth_into_untouched_memory_costs_nothing) {
   p = OPAQUE(realloc(p, 1u << 30));
   CHECK(p != NULL && resident_bytes() < before + (8 << 20));
   free(p);
-}
-
-static int thread_count(void) {
-  DIR* tasks = opendir("/proc/self/task");
-  int count = 0;
-  for (struct dirent* entry; (entry = readdir(tasks));) count += entry->d_name[0] != '.';
-  closedir(tasks);
-  return count;
 }
 
 CASE(no_thread_before_there_is_something_to_give_back) {
