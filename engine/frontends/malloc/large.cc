@@ -14,10 +14,13 @@ namespace {
 
 constinit ZeroingHabit g_zeroing_habit;
 
-// Whether giving pages back is cheaper than clearing them.
-bool better_given_back(const platform::Os& os, const char* begin, size_t bytes) {
+// Whether giving pages back is cheaper than clearing them. They are all or a part of the block: the
+// background thread may have given back some of it while it was free, which tells nothing of the
+// program.
+bool better_given_back(const platform::Os& os, size_t block_bytes, const char* begin,
+                       size_t bytes) {
   if (bytes < tunable::kCallocLookBytes || os.page_bytes > kPageBytes) return false;
-  return bytes >= tunable::kCallocReleaseBytes || g_zeroing_habit.gives_back(bytes, [&] {
+  return block_bytes >= tunable::kCallocReleaseBytes || g_zeroing_habit.gives_back(bytes, [&] {
     return os.resident_pages(begin, bytes) * os.page_bytes;
   });
 }
@@ -33,7 +36,7 @@ void clear(Span* span) {
     if (pages == 0) break;
     char* const begin = arena.address_of(page);
     const size_t bytes = bytes_of(pages);
-    if (!better_given_back(os, begin, bytes) || !os.release(begin, bytes)) {
+    if (!better_given_back(os, bytes_of(span->pages), begin, bytes) || !os.release(begin, bytes)) {
       std::memset(begin, 0, bytes);
     }
     page += pages;

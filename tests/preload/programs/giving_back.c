@@ -232,6 +232,24 @@ CASE(large_calloc_over_dirty_pages_is_not_resident) {
   }
 }
 
+/* A part of the block's pages has been given back, the rest is less than the size from which calloc
+   gives back without trials. */
+CASE(large_calloc_over_partly_dirty_pages_is_not_resident) {
+  size_t before = resident_bytes();
+  for (int i = 0; i < 5; i++) {
+    char* first = OPAQUE(malloc(32 << 20));
+    char* second = OPAQUE(malloc(224 << 20));
+    free(first);
+    malloc_trim(0);
+    memset(second, 1, 224 << 20);
+    free(second);
+    char* p = OPAQUE(calloc(1, 256 << 20));
+    CHECK(resident_bytes() < before + (160 << 20));
+    for (size_t at = 0; at < 256 << 20; at += 1 << 20) CHECK(p[at] == 0);
+    free(p);
+  }
+}
+
 CASE(growth_is_not_resident_beyond_the_data) {
   size_t before = resident_bytes(), filled = 0;
   char* p = NULL;
