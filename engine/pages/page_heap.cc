@@ -126,10 +126,12 @@ Span* PageHeap::longest_free() const {
   return a->pages > b->pages ? a : b;
 }
 
-// Removes the best free span of at least `pages` from the sets; grows the arena when there is none,
-// and where that can't be, waits for what another thread is giving back: it may be all that is
-// free.
+// Removes the best free span of at least `pages` from the sets; grows the arena when there is none.
+// What another thread is giving back is out of the sets for a moment. Who needs more than one
+// system call gives back waits for it first: that costs less than the faults of as much new memory,
+// and not both are resident. Who can't have anything else waits as well.
 Span* PageHeap::take_best_fit(Pages pages) {
+  bool waited = false;
   for (;;) {
     // Resident first: using it costs no page fault and no memory. Released runs are looked at
     // second.
@@ -139,7 +141,11 @@ Span* PageHeap::take_best_fit(Pages pages) {
       remove_free(span);
       return span;
     }
-    if (!grow(pages) && !await_release()) return nullptr;
+    if (!waited && pages >= kReleaseStep && pages <= releasing_pages_) {
+      waited = await_release();
+    } else if (!grow(pages) && !await_release()) {
+      return nullptr;
+    }
   }
 }
 
@@ -504,7 +510,6 @@ Pages PageHeap::resident_range(const Span* span, Pages wanted, PageId* first) co
 }
 
 size_t PageHeap::release(Pages pages, bool (*go_on)()) {
-  constexpr size_t kStep = tunable::kReleaseStepBytes >> kPageShift;
   size_t total = 0;
   while (total < pages && (go_on == nullptr || go_on())) {
     lock_.acquire();
@@ -516,12 +521,13 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
       continue;
     }
     PageId first = 0;
-    const auto wanted = static_cast<Pages>(std::min(pages - total, kStep));
+    const auto wanted = static_cast<Pages>(std::min(pages - total, size_t{kReleaseStep}));
     const Pages count = resident_range(span, wanted, &first);
     const Pages resident = count - arena_.count_released(first, count);
     remove_free(span);
     span->state = SpanState::kReleasing;
     releasing_.fetch_add(1, std::memory_order_relaxed);
+    releasing_pages_ += span->pages;
     releasing_resident_ += span->pages - span->released;
     lock_.release();
 
@@ -532,6 +538,7 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     if (given) release_bits_around(span, first, count);
 
     lock_.acquire();
+    releasing_pages_ -= span->pages;
     releasing_resident_ -= span->pages - span->released;
     releasing_.fetch_sub(1, std::memory_order_relaxed);
     if (given) {
@@ -547,6 +554,7 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     if (awaited) platform::futex_wake(&releasing_, INT32_MAX);
     if (!given) break;  // locked memory stays
     total += resident;
+    if (awaited && go_on != nullptr) break;  // it is needed, and would be out of the sets again
   }
   return total;
 }
@@ -596,6 +604,7 @@ Pages PageHeap::take_low_water() {
 
 void PageHeap::recover_in_child() {
   const Guard guard(lock_);
+  releasing_pages_ = 0;
   releasing_resident_ = 0;
   uint32_t left = releasing_.exchange(0, std::memory_order_relaxed);
   for (PageId page = arena_.adopted_pages(); left != 0 && page < arena_.committed_pages();) {

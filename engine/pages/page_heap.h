@@ -88,7 +88,7 @@ class PageHeap {
   // Gives up to `pages` resident free pages back to the OS, largest runs first. Returns how many.
   // Takes the lock, and drops it around each system call. What other threads are giving back at
   // that moment has gone too when it returns. With `go_on` it waits for nobody, and stops early
-  // when that says so.
+  // when that says so or somebody waits for what it gives back.
   size_t release(Pages pages, bool (*go_on)() = nullptr);
 
   // Gives back as many free pages as were made resident elsewhere while these had memory, but for a
@@ -163,6 +163,7 @@ class PageHeap {
   void release_bits_around(const Span* span, PageId first, Pages count) const;
 
   static constexpr Pages kDebtStep = tunable::kDebtStepBytes >> kPageShift;
+  static constexpr Pages kReleaseStep = tunable::kReleaseStepBytes >> kPageShift;
 
   Arena& arena_;
   platform::Lock lock_{platform::Rank::kPageHeap};
@@ -182,10 +183,12 @@ class PageHeap {
   std::atomic<uint64_t> paid_ms_{0};
   Pages largest_freed_ = 0;  // of the blocks that came back of late: fades as debts are paid
   bool keep_bits_ = false;   // while carve() works for calloc
-  // Spans out of the sets while their memory is given back, and what they still hold.
+  // Spans out of the sets while their memory is given back, how long they are together, and what
+  // they still hold.
   // The count is written under the lock, and is the futex of who waits for them.
   std::atomic<uint32_t> releasing_{0};
   bool release_awaited_ = false;  // somebody sleeps on it, or is about to
+  Pages releasing_pages_ = 0;
   Pages releasing_resident_ = 0;
   Pages hard_limit_ = 0;  // 0: none
   Pages soft_limit_ = 0;

@@ -262,6 +262,29 @@ CASE(WhoFindsNothingElseWaitsForWhatIsBeingReleased) {
   heap.page_heap.verify();
 }
 
+// The arena could grow by as much.
+CASE(WhoNeedsMuchWaitsForWhatIsBeingReleasedAndEndsTheRelease) {
+  constexpr Pages kStep = tunable::kReleaseStepBytes >> kPageShift;
+  constexpr Pages kAll = 4 * kStep;
+  SmallHeap heap(16 * tunable::kReleaseStepBytes);
+  heap.page_heap.free(heap.allocate(kAll));
+  const Pages committed = heap.arena.committed_pages();
+  std::atomic<bool> inside{false};
+  heap.os.during_next_release([&] {
+    inside = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  });
+  size_t released = 0;
+  std::thread other([&] { released = heap.page_heap.release(kAll, [] { return true; }); });
+  while (!inside) std::this_thread::yield();
+  Span* const span = heap.allocate(kAll);
+  other.join();
+  CHECK_EQ(released, kStep);
+  CHECK_EQ(heap.arena.committed_pages(), committed);
+  heap.page_heap.free(span);
+  heap.page_heap.verify();
+}
+
 CASE(ReleaseWaitsForNobodyWhenItCanBeBrokenOff) {
   SmallHeap heap;
   heap.page_heap.free(heap.allocate(10));
