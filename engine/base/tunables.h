@@ -93,10 +93,11 @@ inline constexpr uint32_t kMaxBatches = 8;
 
 // Batches that a refill may bring while slow calls cost time. Its first lock waits for all that the
 // program has written to new blocks: with one batch, 16 blocks of 512 B, that was 38 % of the time
-// of a program that makes and drops 100,000 of them, and a block took 29 ns instead of 24.
-inline constexpr uint32_t kFetchBatches = 4;
-// Further spans are fetched for them by a class that has so many, 1 MiB: three more are little.
-inline constexpr uint32_t kSpansForMore = 128;
+// of a program that makes and drops 100,000 of them.
+inline constexpr uint32_t kFetchBatches = 16;
+// One of them for so many spans that the class has: 3 % of it, which has no memory before the
+// program uses it.
+inline constexpr uint32_t kSpansForBatch = 32;
 
 // A thread keeps one large block of up to this size ...
 inline constexpr size_t kKeptBytes = 1 * kMiB;

@@ -1,6 +1,7 @@
 #include "engine/central/central_free_list.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/base/bits.h"
 #include "engine/base/check.h"
@@ -69,25 +70,36 @@ uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
   return taken;
 }
 
+// For `objects`. In rising order, as far as the page heap has them so.
+bool CentralFreeList::fetch_spans(uint32_t objects, PageHeap& page_heap) {
+  const ClassGeometry& g = geometry();
+  const auto home = g.span_objects <= kMaxObjectsBeside ? SpanHome::kBesideBits : SpanHome::kApart;
+  const uint32_t wanted = (objects + g.span_objects - 1) / g.span_objects;
+  Span* spans[kSpanBatch];
+  const uint32_t got = page_heap.allocate_small(size_class_, g.span_pages, home, spans,
+                                                std::min(wanted, kSpanBatch));
+  counters_.spans += got;
+  counters_.span_fetches += got;
+  for (uint32_t i = got; i != 0; --i) enlist(spans[i - 1]);
+  return got != 0;
+}
+
 uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_heap) {
   const Guard guard(lock_);
-  // Several batches only of a class that grows, and to which a span more is little: where objects
-  // come back meanwhile, taking fewer leaves them a place in the spans that are there.
-  const bool grows = fullest() == nullptr && counters_.spans >= tunable::kSpansForMore;
-  if (!grows) count = std::min(count, geometry().batch);
+  // Several batches only of a class that grows, and to which they are little: where objects come
+  // back meanwhile, taking fewer leaves them a place in the spans that are there.
+  const auto most = static_cast<uint32_t>(
+      std::min<uint64_t>(counters_.spans / tunable::kSpansForBatch, tunable::kFetchBatches));
+  const bool grows = fullest() == nullptr && most > 1;
+  count = std::min(count, grows ? most * geometry().batch : geometry().batch);
   uint32_t taken = 0;
   while (taken < count) {
     Span* span = fullest();
     if (span == nullptr) {
       // Fewer than asked for will do: a new span for the first object only.
       if (taken != 0 && !grows) break;
-      const bool beside = geometry().span_objects <= kMaxObjectsBeside;
-      span = page_heap.allocate_small(size_class_, geometry().span_pages,
-                                      beside ? SpanHome::kBesideBits : SpanHome::kApart);
-      if (span == nullptr) break;
-      ++counters_.spans;
-      ++counters_.span_fetches;
-      enlist(span);
+      if (!fetch_spans(grows ? count - taken : 1, page_heap)) break;
+      span = fullest();
     }
     const uint32_t live = span->live;
     taken += take_from(span, objects + taken, count - taken, page_heap.arena());
@@ -104,84 +116,166 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
 
 // --- giving back ----------------------------------------------------------------------------
 
-// Takes back those of the leading objects that lie in `span`: neighbours come back together, and
-// one look at the span serves them all. Returns how many; `misuse` says why it stopped at the next
-// one.
-uint32_t CentralFreeList::give_run(Span* span, void* const* objects, uint32_t count,
-                                   const Arena& arena, Misuse* misuse) {
-  const ClassGeometry& g = geometry();
-  const char* const begin = arena.address_of(span->first);
-  const size_t bytes = bytes_of(span->pages);
-  // The word at hand stays in a register: neighbours usually come back together, and each would
-  // wait for the store of the one before.
-  uint32_t at = UINT32_MAX;
-  uint64_t word = 0;
-  uint32_t given = 0;
-  for (; given < count; ++given) {
-    const auto offset = static_cast<size_t>(static_cast<const char*>(objects[given]) - begin);
-    if (offset >= bytes) break;  // in another span; below this one, the difference wraps
-    const uint32_t index = object_index(g, static_cast<uint32_t>(offset));
-    if (object_offset(g, index) != offset || index >= g.span_objects) {
+// Empty spans that are not listed go back to the page heap. They stay when that has no memory for
+// knowing them free.
+void CentralFreeList::give_up(const EmptySpan* empty, uint32_t count, PageHeap& page_heap) {
+  const uint32_t freed = page_heap.free_small(empty, count);
+  counters_.spans -= freed;
+  for (uint32_t i = freed; i < count; ++i) enlist(empty[i].span);
+}
+
+namespace {
+
+// Leading objects of those that come back, and their bits in one word.
+struct Row {
+  ptrdiff_t objects;
+  uint64_t bits;
+};
+
+// How many of the objects in [at, at + most) lie `step` bytes from the one before.
+ptrdiff_t length_of_row(void* const* at, ptrdiff_t most, ptrdiff_t step) {
+  ptrdiff_t length = 1;
+  while (length < most &&
+         static_cast<char*>(at[length]) == static_cast<char*>(at[length - 1]) + step)
+    ++length;
+  return length;
+}
+
+// What was made in a row often comes back in a row, upwards or downwards. `*at` is object `index`
+// of its span. In a word only: a shift makes the bits of all.
+[[gnu::always_inline]] inline Row row_at(void* const* at, void* const* end, const ClassGeometry& g,
+                                         uint32_t index) {
+  const unsigned bit = index % 64;
+  if (end - at > 1) {
+    const ptrdiff_t size = g.object_bytes;
+    const ptrdiff_t step = static_cast<char*>(at[1]) - static_cast<char*>(at[0]);
+    if (step == size) {
+      const ptrdiff_t most = std::min(64 - bit, g.span_objects - index);
+      const ptrdiff_t length = length_of_row(at, std::min(most, end - at), step);
+      return {length, low_bits(static_cast<uint32_t>(length)) << bit};
+    }
+    if (step == -size) {
+      const ptrdiff_t length = length_of_row(at, std::min(ptrdiff_t{bit} + 1, end - at), step);
+      return {length, low_bits(static_cast<uint32_t>(length)) << (bit + 1 - length)};
+    }
+  }
+  return {1, uint64_t{1} << bit};
+}
+
+// Which object of its span lies at `offset`; SIZE_MAX: none.
+size_t index_at(const ClassGeometry& g, size_t offset) {
+  const uint32_t index = object_index(g, static_cast<uint32_t>(offset));
+  return object_offset(g, index) == offset && index < g.span_objects ? index : SIZE_MAX;
+}
+
+// Clears the bits of the leading objects that lie in the span that begins at `begin`: one look at
+// the span serves them all, and the word at hand stays in a register, as each would wait for the
+// store of the one before. Returns how many; `misuse` says why it stopped at the next one.
+[[gnu::noinline]] uint32_t clear_run(void* const* const from, void* const* end,
+                                     const ClassGeometry& g, const char* begin, uint64_t* bits_end,
+                                     Misuse* misuse) {
+  const size_t span_bytes = bytes_of(g.span_pages);
+  void* const* at = from;
+  uint64_t* word = bits_end;
+  uint64_t bits = *word;
+  do {
+    const auto offset = static_cast<size_t>(static_cast<const char*>(*at) - begin);
+    if (offset >= span_bytes) break;  // in another span; below this one, the difference wraps
+    const size_t index = index_at(g, offset);
+    if (index == SIZE_MAX) {
       *misuse = Misuse::kInterior;
       break;
     }
-    if (index / 64 != at) {
-      if (at != UINT32_MAX) arena.bitmap_word(span->first, at) = word;
-      at = index / 64;
-      word = arena.bitmap_word(span->first, at);
+    uint64_t* const its = bits_end - index / 64;
+    if (its != word) {
+      *word = bits;
+      word = its;
+      bits = *its;
     }
-    const uint64_t bit = uint64_t{1} << (index % 64);
-    if ((word & bit) == 0) {
-      *misuse = Misuse::kDoubleFree;
-      break;
+    Row row = row_at(at, end, g, static_cast<uint32_t>(index));
+    if ((bits & row.bits) != row.bits) {  // some of them are no live objects: one by one
+      row = {1, uint64_t{1} << (index % 64)};
+      if ((bits & row.bits) == 0) {
+        *misuse = Misuse::kDoubleFree;
+        break;
+      }
     }
-    word &= ~bit;
-  }
-  if (at != UINT32_MAX) arena.bitmap_word(span->first, at) = word;
-  span->live = static_cast<uint16_t>(span->live - given);
-  return given;
+    bits &= ~row.bits;
+    at += row.objects;
+  } while (at != end);
+  *word = bits;
+  return static_cast<uint32_t>(at - from);
 }
 
-// An empty span that is not listed goes back to the page heap. It stays when that has no memory for
-// knowing it free.
-void CentralFreeList::give_up(Span* span, PageHeap& page_heap) {
-  if (!page_heap.free_small(span, take_holes(span, page_heap.arena()))) return enlist(span);
-  --counters_.spans;
+// The same for one object.
+[[gnu::always_inline]] inline uint32_t clear_one(const ClassGeometry& g, size_t offset,
+                                                 uint64_t* bits_end, Misuse* misuse) {
+  const size_t index = index_at(g, offset);
+  if (index == SIZE_MAX) {
+    *misuse = Misuse::kInterior;
+    return 0;
+  }
+  uint64_t& word = *(bits_end - index / 64);
+  const uint64_t bits = word;
+  const uint64_t bit = uint64_t{1} << (index % 64);
+  if ((bits & bit) == 0) {
+    *misuse = Misuse::kDoubleFree;
+    return 0;
+  }
+  word = bits & ~bit;
+  return 1;
 }
+
+}  // namespace
 
 Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& page_heap,
                              uint32_t* culprit) {
-  const Arena& arena = page_heap.arena();
+  const ClassGeometry& g = geometry();
+  const size_t span_bytes = bytes_of(g.span_pages);
+  const PageTables tables = page_heap.arena().tables();
+  void* const* const end = objects + count;
+  void* const* at = objects;
   Misuse misuse = Misuse::kNone;
-  uint32_t given = 0;
+  EmptySpan empty[kSpanBatch];
+  uint32_t empty_count = 0;
   const Guard guard(lock_);
-  while (given < count && misuse == Misuse::kNone) {
-    // Freed in no order, each object is in another span: its lines are asked for ahead.
-    if (given + 16 < count) arena.prefetch_tables(arena.page_of(objects[given + 16]));
-    if (given + 8 < count) __builtin_prefetch(arena.span_of(arena.page_of(objects[given + 8])));
-    const PageId page = arena.page_of(objects[given]);
-    if (arena.class_of(page) != size_class_) {
+  while (at != end && misuse == Misuse::kNone) {
+    // Freed in no order, each object is in another span: its line is asked for ahead.
+    if (end - at > 8) __builtin_prefetch(tables.span_of(tables.page_of(at[8])), 1);
+    const PageId page = tables.page_of(*at);
+    if (tables.class_of(page) != size_class_) {
       misuse = Misuse::kDoubleFree;  // its span has emptied since and lives another life
       break;
     }
-    Span* span = arena.span_of(page);
+    Span* const span = tables.span_of(page);
+    const char* const begin = tables.address_of(span->first);
+    uint64_t* const bits_end = &tables.bitmap_word(span->first, 0);
     const uint32_t live = span->live;
-    const uint32_t run = give_run(span, objects + given, count - given, arena, &misuse);
-    given += run;
-    const bool was_full = live == geometry().span_objects;
+    const auto offset_of = [begin](const void* object) {
+      return static_cast<size_t>(static_cast<const char*>(object) - begin);
+    };
+    const bool alone = end - at == 1 || offset_of(at[1]) >= span_bytes;
+    const uint32_t given = alone ? clear_one(g, offset_of(*at), bits_end, &misuse)
+                                 : clear_run(at, end, g, begin, bits_end, &misuse);
+    at += given;
+    if (given == 0) break;
+    span->live = static_cast<uint16_t>(live - given);
+    const bool was_full = live == g.span_objects;
     if (span->live == 0) {
       if (!was_full) delist(span, live);
-      give_up(span, page_heap);
+      empty[empty_count++] = {span, take_holes(span, page_heap.arena())};
+      if (empty_count == kSpanBatch) give_up(empty, std::exchange(empty_count, 0), page_heap);
     } else if (was_full) {
-      if (run != 0) enlist(span);
+      enlist(span);
     } else {
       move(span, live);
     }
   }
+  if (empty_count != 0) give_up(empty, empty_count, page_heap);
+  const auto given = static_cast<uint32_t>(at - objects);
   counters_.live -= given;
-  freed_bytes_.store(
-      freed_bytes_.load(std::memory_order_relaxed) + size_t{given} * geometry().object_bytes,
-      std::memory_order_relaxed);
+  freed_bytes_.store(freed_bytes_.load(std::memory_order_relaxed) + size_t{given} * g.object_bytes,
+                     std::memory_order_relaxed);
   *culprit = given;
   return misuse;
 }

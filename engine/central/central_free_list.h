@@ -71,14 +71,17 @@ class CentralFreeList {
 
  private:
   static constexpr unsigned kBuckets = 8;
+  // What one call to the page heap brings or takes, and its lock is held for.
+  static constexpr uint32_t kSpanBatch = 16;
 
   const ClassGeometry& geometry() const { return kClasses[size_class_]; }
   unsigned bucket_of(uint32_t live) const { return live >> geometry().bucket_shift; }
   Span* fullest();
+  bool fetch_spans(uint32_t objects, PageHeap& page_heap);
   void enlist(Span* span);
   void delist(Span* span, uint32_t live);
   void move(Span* span, uint32_t live);
-  void give_up(Span* span, PageHeap& page_heap);
+  void give_up(const EmptySpan* empty, uint32_t count, PageHeap& page_heap);
   uint64_t free_objects() const {
     return counters_.spans * geometry().span_objects - counters_.live;
   }
@@ -88,8 +91,6 @@ class CentralFreeList {
   void fill_holes(Span* span, void* const* objects, uint32_t count, const Arena& arena);
   uint32_t take_holes(Span* span, const Arena& arena);
   uint32_t take_from(Span* span, void** objects, uint32_t count, const Arena& arena);
-  uint32_t give_run(Span* span, void* const* objects, uint32_t count, const Arena& arena,
-                    Misuse* misuse);
 
   platform::Lock lock_{platform::Rank::kCentral};
   SizeClass size_class_ = 0;

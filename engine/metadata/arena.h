@@ -109,6 +109,30 @@ struct MappedPages {
   platform::FileAccess access = platform::FileAccess::kShared;
 };
 
+// What leads from a pointer to its page, and from there to the span and its bits. Who stores bits
+// in a loop has a copy: of the arena's own members the compiler could not know that the stores
+// leave them alone, and would load them again for each.
+struct PageTables {
+  char* base;
+  const uint8_t* classes;
+  Span* const* spans;
+
+  PageId page_of(const void* pointer) const {
+    return static_cast<PageId>(static_cast<size_t>(static_cast<const char*>(pointer) - base) >>
+                               kPageShift);
+  }
+  char* address_of(PageId page) const { return base + bytes_of(page); }
+  SizeClass class_of(PageId page) const { return classes[page]; }
+  Span* span_of(PageId page) const { return spans[page]; }
+
+  // Word `index` of the bits of the span that begins at `first`: bit i of the span is bit i % 64 of
+  // word i / 64, and words follow each other downwards.
+  uint64_t& bitmap_word(PageId first, size_t index) const {
+    return reinterpret_cast<uint64_t*>(
+        base)[-static_cast<ptrdiff_t>(size_t{first} * kBitmapWordsPerPage + index + 1)];
+  }
+};
+
 class Arena {
  public:
   constexpr Arena() = default;
@@ -152,31 +176,18 @@ class Arena {
   bool contains(const void* pointer) const {
     return static_cast<size_t>(static_cast<const char*>(pointer) - base_) < bytes_;
   }
-  PageId page_of(const void* pointer) const {
-    return static_cast<PageId>(static_cast<size_t>(static_cast<const char*>(pointer) - base_) >>
-                               kPageShift);
-  }
-  char* address_of(PageId page) const { return base_ + bytes_of(page); }
-
-  SizeClass class_of(PageId page) const { return classes_[page]; }
-  Span* span_of(PageId page) const { return spans_[page]; }
-
-  // What leads from a page to its span and bits comes into the processor's cache.
-  void prefetch_tables(PageId page) const {
-    __builtin_prefetch(&spans_[page]);
-    __builtin_prefetch(&bitmap_word(page, 0), 1);
+  PageTables tables() const { return {base_, classes_, spans_}; }
+  PageId page_of(const void* pointer) const { return tables().page_of(pointer); }
+  char* address_of(PageId page) const { return tables().address_of(page); }
+  SizeClass class_of(PageId page) const { return tables().class_of(page); }
+  Span* span_of(PageId page) const { return tables().span_of(page); }
+  uint64_t& bitmap_word(PageId first, size_t index) const {
+    return tables().bitmap_word(first, index);
   }
 
   void set_class(PageId first, Pages count, SizeClass size_class);
   void set_span(PageId page, Span* span) { spans_[page] = span; }
   void set_spans(PageId first, Pages count, Span* span);
-
-  // Word `index` of the bits of the span that begins at `first`: bit i of the span is bit i % 64 of
-  // word i / 64, and words follow each other downwards.
-  uint64_t& bitmap_word(PageId first, size_t index) const {
-    return reinterpret_cast<uint64_t*>(
-        base_)[-static_cast<ptrdiff_t>(size_t{first} * kBitmapWordsPerPage + index + 1)];
-  }
 
   // Before the bits, at the begin of the page's part, a span of a size class may have its structure
   // (pages/span.h).

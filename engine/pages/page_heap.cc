@@ -21,25 +21,30 @@ Span* PageHeap::allocate(Pages pages, size_t requested) {
   return span == nullptr ? nullptr : make_large(carve(span, 0, pages, 0), requested);
 }
 
-Span* PageHeap::allocate_small(SizeClass size_class, Pages pages, SpanHome home) {
-  make_room(pages);
+uint32_t PageHeap::allocate_small(SizeClass size_class, Pages pages, SpanHome home, Span** spans,
+                                  uint32_t count) {
+  make_room(pages * count);
   const Guard guard(lock_);
-  Span* span = take_best_fit(pages);
-  if (span != nullptr) span = carve(span, 0, pages, 0);
-  if (span == nullptr) return nullptr;
-  if (home == SpanHome::kBesideBits) {
-    Span* beside = arena_.span_beside_bits(span->first);
-    *static_cast<SpanHead*>(beside) = *span;
-    destroy(span);
-    span = beside;
+  uint32_t taken = 0;
+  for (; taken < count; ++taken) {
+    Span* span = take_best_fit(pages);
+    if (span != nullptr) span = carve(span, 0, pages, 0);
+    if (span == nullptr) break;
+    if (home == SpanHome::kBesideBits) {
+      Span* beside = arena_.span_beside_bits(span->first);
+      *static_cast<SpanHead*>(beside) = *span;
+      destroy(span);
+      span = beside;
+    }
+    counters_.small_in_use += pages;
+    span->state = SpanState::kSmall;
+    span->size_class = size_class;
+    span->live = 0;
+    arena_.set_spans(span->first, pages, span);
+    arena_.set_class(span->first, pages, size_class);
+    spans[taken] = span;
   }
-  counters_.small_in_use += pages;
-  span->state = SpanState::kSmall;
-  span->size_class = size_class;
-  span->live = 0;
-  arena_.set_spans(span->first, pages, span);
-  arena_.set_class(span->first, pages, size_class);
-  return span;
+  return taken;
 }
 
 Span* PageHeap::allocate_for_zeroing(Pages pages, size_t requested) {
@@ -318,27 +323,42 @@ void PageHeap::free(Span* span, bool emptied) {
   if (span->grown) last_grown_ = span;
 }
 
-bool PageHeap::free_small(Span* span, uint32_t released) {
+// Spans that empty together often lie together: those become one run before the free sets see it.
+uint32_t PageHeap::free_small(const EmptySpan* empty, uint32_t count) {
   const Guard guard(lock_);
-  TRI_CHECK(span->state == SpanState::kSmall);
-  const PageId first = span->first;
-  const Pages pages = span->pages;
-  Span* freed = span;
-  if (span == arena_.span_beside_bits(first)) {
-    freed = new_span(first, pages, 0);
-    if (freed == nullptr) return false;
-    // Nothing leads there any more, and the next one's bits are clear.
-    arena_.set_spans(first, pages, nullptr);
-    *static_cast<SpanHead*>(span) = SpanHead();
+  Span* run = nullptr;  // of those seen so far, not in the sets yet
+  uint32_t freed = 0;
+  for (; freed < count; ++freed) {
+    Span* const span = empty[freed].span;
+    TRI_CHECK(span->state == SpanState::kSmall);
+    const PageId first = span->first;
+    const Pages pages = span->pages;
+    const bool beside = span == arena_.span_beside_bits(first);
+    if (run != nullptr && (run->end() == first || first + pages == run->first)) {
+      run->first = std::min(run->first, first);
+      run->pages += pages;
+      if (!beside) destroy(span);
+    } else {
+      if (run != nullptr) merge_and_insert(std::exchange(run, nullptr));
+      run = beside ? new_span(first, pages, 0) : span;
+      if (run == nullptr) break;
+      run->released = 0;
+    }
+    if (beside) {
+      // Nothing leads there any more, and the next one's bits are clear.
+      arena_.set_spans(first, pages, nullptr);
+      *static_cast<SpanHead*>(span) = SpanHead();
+    }
+    arena_.set_class(first, pages, kLargeClass);
+    counters_.small_in_use -= pages;
+    uint32_t released = empty[freed].released;
+    run->released += static_cast<Pages>(std::popcount(released));
+    for (; released != 0; released &= released - 1) {
+      arena_.set_released(first + lowest_bit(released), 1, true);
+    }
   }
-  arena_.set_class(first, pages, kLargeClass);
-  counters_.small_in_use -= pages;
-  freed->released = static_cast<Pages>(std::popcount(released));
-  for (; released != 0; released &= released - 1) {
-    arena_.set_released(first + lowest_bit(released), 1, true);
-  }
-  merge_and_insert(freed);
-  return true;
+  if (run != nullptr) merge_and_insert(run);
+  return freed;
 }
 
 // A fresh mapping in place of one that realloc moved here: one mapping again with its neighbours.

@@ -50,6 +50,12 @@ enum class SpanHome : uint8_t { kApart, kBesideBits };
 // Of so many objects the bits leave room for it.
 inline constexpr uint32_t kMaxObjectsBeside = (kBitmapBytesPerPage - sizeof(SpanHead)) * 8;
 
+// A span of a size class in which nothing lives, and which of its pages have no memory, a bit each.
+struct EmptySpan {
+  Span* span;
+  uint32_t released;
+};
+
 class PageHeap {
  public:
   constexpr explicit PageHeap(Arena& arena) : arena_(arena) {}
@@ -58,8 +64,15 @@ class PageHeap {
   // `Span::zero` when all of it reads as zero.
   // `requested`: the bytes that the program asked for.
   Span* allocate(Pages pages, size_t requested = 0);
-  // A span of a size class, state kSmall, with the tables filled in.
-  Span* allocate_small(SizeClass size_class, Pages pages, SpanHome home);
+  // Up to `count` spans of a size class, state kSmall, with the tables filled in: one lock for all.
+  // Returns how many.
+  uint32_t allocate_small(SizeClass size_class, Pages pages, SpanHome home, Span** spans,
+                          uint32_t count);
+  Span* allocate_small(SizeClass size_class, Pages pages, SpanHome home) {
+    Span* span = nullptr;
+    allocate_small(size_class, pages, home, &span, 1);
+    return span;
+  }
   // A large one for calloc: where some pages read as zero and others do not (Span::zeroing), the
   // page bits keep saying which, until finish_zeroing.
   Span* allocate_for_zeroing(Pages pages, size_t requested);
@@ -74,10 +87,13 @@ class PageHeap {
 
   // Gives a large span back. `emptied`: its pages have been moved away and read as zero.
   void free(Span* span, bool emptied = false);
-  // Gives a span of a size class back, whose live bits are clear. `released`: which of its pages
-  // have no memory, a bit each. False, and nothing has happened, when there is no memory for the
-  // structure that a free span needs.
-  bool free_small(Span* span, uint32_t released);
+  // Gives spans of a size class back, whose live bits are clear. Returns how many: fewer when there
+  // is no memory for the structures of free spans; nothing has happened to those that are left.
+  uint32_t free_small(const EmptySpan* empty, uint32_t count);
+  bool free_small(Span* span, uint32_t released) {
+    const EmptySpan empty{span, released};
+    return free_small(&empty, 1) == 1;
+  }
 
   // Makes a large span `pages` long where it lies, from its head-room, the free span behind it or
   // new arena. False when the pages behind it are taken.

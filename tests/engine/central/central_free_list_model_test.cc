@@ -33,24 +33,21 @@ class Play {
     }
   }
   void give() {
-    std::vector<void*> batch;
-    const uint32_t wanted = random_.between(1, kClasses[size_class_].batch);
-    while (batch.size() < wanted && !out_.empty()) {
-      batch.push_back(any_of(out_));
-      out_.erase(batch.back());
-      gone_.insert(batch.back());
-    }
-    uint32_t culprit = 0;
-    CHECK(list_.give(batch.data(), static_cast<uint32_t>(batch.size()), heap_.page_heap,
-                     &culprit) == Misuse::kNone);
-    CHECK_EQ(culprit, batch.size());
+    const std::vector<void*> batch = some_of_out();
+    CHECK(give(batch, batch.size()) == Misuse::kNone);
   }
+  // One that is not out comes amid the others: those before it are taken back.
   void give_twice() {
     if (gone_.empty()) return;
-    void* object = any_of(gone_);
-    uint32_t culprit = 1;
-    CHECK(list_.give(&object, 1, heap_.page_heap, &culprit) == Misuse::kDoubleFree);
-    CHECK_EQ(culprit, 0u);
+    std::vector<void*> batch = some_of_out();
+    const size_t at = random_.below(static_cast<uint32_t>(batch.size()) + 1);
+    void* twice = any_of(gone_);
+    if (at != 0) {
+      void* const beside = neighbour(batch[at - 1], random_.one_in(2));
+      if (gone_.count(beside) != 0) twice = beside;
+    }
+    batch.insert(batch.begin() + static_cast<ptrdiff_t>(at), twice);
+    CHECK(give(batch, at) == Misuse::kDoubleFree);
   }
   void check() {
     CHECK_EQ(list_.counters().live, out_.size());
@@ -78,6 +75,37 @@ class Play {
  private:
   char* begin_of(const void* object) {
     return heap_.address_of(heap_.arena.span_of(heap_.arena.page_of(object)));
+  }
+  char* neighbour(void* object, bool above) {
+    const ptrdiff_t step = kClasses[size_class_].object_bytes;
+    return static_cast<char*>(object) + (above ? step : -step);
+  }
+  // Up to a batch, without one twice: one by one, or with the neighbours of each that are out.
+  std::vector<void*> some_of_out() {
+    std::vector<void*> batch;
+    std::set<void*> left = out_;
+    const uint32_t wanted = random_.between(1, kClasses[size_class_].batch);
+    const bool rows = random_.one_in(2);
+    while (batch.size() < wanted && !left.empty()) {
+      const bool above = random_.one_in(2);
+      for (void* object = any_of(left); batch.size() < wanted && left.erase(object) != 0;
+           object = neighbour(object, above)) {
+        batch.push_back(object);
+        if (!rows) break;
+      }
+    }
+    return batch;
+  }
+  Misuse give(const std::vector<void*>& batch, size_t expected) {
+    uint32_t culprit = 0;
+    const Misuse misuse =
+        list_.give(batch.data(), static_cast<uint32_t>(batch.size()), heap_.page_heap, &culprit);
+    CHECK_EQ(culprit, expected);
+    for (size_t i = 0; i < expected; ++i) {
+      out_.erase(batch[i]);
+      gone_.insert(batch[i]);
+    }
+    return misuse;
   }
   void* any_of(const std::set<void*>& objects) {
     const auto from = reinterpret_cast<uintptr_t>(*objects.begin());

@@ -83,19 +83,24 @@ CASE(ANewSpanIsFetchedForTheFirstObjectOnly) {
   one.verify();
 }
 
-CASE(AClassThatGrowsTakesSeveralBatchesAtOnce) {
+CASE(AClassThatGrowsTakesABatchForEachOfSoManySpans) {
   OneList one;
-  one.take_exactly((tunable::kSpansForMore - 1) * one.per_span);
-  const uint32_t wanted = 3 * one.per_span + 5;
-  CHECK_EQ(one.take(wanted).size(), one.per_span);  // a span more would be much yet
-  CHECK_EQ(one.take(wanted).size(), wanted);
-  CHECK_EQ(one.list.counters().spans, tunable::kSpansForMore + 4u);
+  const uint32_t batch = kClasses[kSmall].batch;
+  const auto taken_at = [&](uint32_t spans) {
+    one.take_exactly((spans - one.list.counters().spans) * one.per_span);
+    CHECK_EQ(one.list.counters().spans, spans);
+    return one.take(100 * batch).size();
+  };
+  CHECK_EQ(taken_at(tunable::kSpansForBatch), batch);
+  CHECK_EQ(taken_at(3 * tunable::kSpansForBatch), 3 * batch);
+  CHECK_EQ(taken_at(2 * tunable::kSpansForBatch * tunable::kFetchBatches),
+           tunable::kFetchBatches * batch);
   one.verify();
 }
 
 CASE(WhereObjectsCameBackABatchIsAllThatIsTaken) {
   OneList one;
-  const std::vector<void*> objects = one.take_exactly(2 * tunable::kSpansForMore * one.per_span);
+  const std::vector<void*> objects = one.take_exactly(8 * tunable::kSpansForBatch * one.per_span);
   const uint32_t wanted = 3 * one.per_span;
   one.give({objects[0], objects[1], objects[one.per_span]});
   CHECK_EQ(one.take(wanted).size(), 3u);
@@ -106,7 +111,7 @@ CASE(WhereObjectsCameBackABatchIsAllThatIsTaken) {
 
 CASE(WhereMemoryEndsAmidSeveralBatchesThoseBeforeAreHandedOut) {
   OneList one;
-  one.take_exactly(tunable::kSpansForMore * one.per_span);
+  one.take_exactly(4 * tunable::kSpansForBatch * one.per_span);
   const size_t two_spans = 2 * bytes_of(kClasses[kSmall].span_pages);
   const size_t limit = bytes_of(one.page_heap.resident_pages()) + two_spans;
   one.page_heap.set_limit(limit, limit);
@@ -188,6 +193,25 @@ CASE(AReusedSpanStartsWithoutLiveBits) {
   CHECK_EQ(one.take_exactly(one.per_span).size(), one.per_span);
   CHECK_EQ(one.list.counters().live, one.per_span);
   one.verify();
+}
+
+// In any order, and more than one call to the page heap takes: all of it is one free run again.
+CASE(SpansThatEmptyTogetherAreOneRun) {
+  for (SizeClass size_class : {class_of_size(16), kSmall, kPythonClass, kSingle}) {
+    const uint32_t spans = size_class == kSingle ? 40 : 100;
+    for (const int order : {1, -1, 0}) {
+      OneList one(size_class);
+      std::vector<void*> objects = one.take_exactly(spans * one.per_span);
+      if (order < 0) std::reverse(objects.begin(), objects.end());
+      if (order == 0) std::rotate(objects.begin(), objects.begin() + 1111 % spans, objects.end());
+      one.give(objects);
+      CHECK_EQ(one.list.counters().spans, 0u);
+      one.verify();
+      const uint64_t commits = one.page_heap.counters().commits;
+      one.allocate(spans * kClasses[size_class].span_pages);
+      CHECK_EQ(one.page_heap.counters().commits, commits);
+    }
+  }
 }
 
 CASE(OneCallMayEmptySeveralSpans) {
@@ -313,32 +337,33 @@ CASE(OutOfMemoryGivesNothingAndLosesNothing) {
   });
 }
 
-void check_an_empty_span_stays(SizeClass size_class) {
+void check_empty_spans_stay(SizeClass size_class, uint32_t spans) {
   OneList one(size_class);
   Span* const parts[] = {one.page_heap.allocate(1), one.page_heap.allocate(1)};
-  const std::vector<void*> objects = one.take_exactly(one.per_span);
+  const std::vector<void*> objects = one.take_exactly(spans * one.per_span);
   while (one.arena.allocate_metadata(16) != nullptr) {
   }
   while (one.page_heap.allocate(1) != nullptr) {  // uses up the structures that are left
   }
   one.give(objects);
-  CHECK_EQ(one.list.counters().spans, 1u);
+  CHECK_EQ(one.list.counters().spans, spans);
   CHECK_EQ(one.list.counters().live, 0u);
   one.verify();
   one.list.release_holes(SIZE_MAX, one.page_heap);
   one.verify();
-  // It is used like any other, and goes back when two free runs have become one.
-  const std::vector<void*> again = one.take(1);
-  CHECK_EQ(again.size(), 1u);
+  // They are used like any others, and go back when two free runs have become one.
+  const std::vector<void*> again = one.take_exactly(spans * one.per_span);
+  CHECK_EQ(one.list.counters().spans, spans);
   for (Span* part : parts) one.page_heap.free(part);
   one.give(again);
   CHECK_EQ(one.list.counters().spans, 0u);
   one.verify();
 }
 
-CASE(AnEmptySpanStaysWhereThereIsNoMemoryForKnowingItFree) {
+CASE(EmptySpansStayWhereThereIsNoMemoryForKnowingThemFree) {
   for (const SizeClass size_class : {kSmall, class_of_size(20000), kSingle}) {
-    check_an_empty_span_stays(size_class);
+    check_empty_spans_stay(size_class, 1);
+    check_empty_spans_stay(size_class, 3);
   }
 }
 

@@ -309,6 +309,28 @@ CASE(ASmallSpanSaysWhichOfItsPagesHaveNoMemory) {
   }
 }
 
+CASE(SmallSpansComeAndGoSeveralAtATime) {
+  for (const SpanHome home : {SpanHome::kApart, SpanHome::kBesideBits}) {
+    SmallHeap heap;
+    Span* s[8] = {};
+    CHECK_EQ(heap.page_heap.allocate_small(12, 2, home, s, 8), 8u);
+    for (PageId i = 0; i < 8; ++i) CHECK_EQ(s[i]->first, 2 * i);
+    heap.page_heap.verify();
+    // Upwards, apart, downwards; two stay. Some pages have no memory.
+    const Pages resident = heap.page_heap.resident_pages();
+    const EmptySpan empty[] = {{s[0], 0b10}, {s[1], 0b01}, {s[4], 0b11}, {s[7], 0}, {s[6], 0b10}};
+    CHECK_EQ(heap.page_heap.free_small(empty, 5), 5u);
+    CHECK_EQ(heap.page_heap.resident_pages(), resident - 5);
+    CHECK_EQ(heap.arena.count_released(0, 16), 5u);
+    heap.page_heap.verify();
+    const EmptySpan rest[] = {{s[5], 0}, {s[3], 0}, {s[2], 0}};
+    CHECK_EQ(heap.page_heap.free_small(rest, 3), 3u);
+    CHECK_EQ(heap.page_heap.counters().small_in_use, 0u);
+    CHECK_EQ(heap.arena.span_of(0)->pages, heap.arena.committed_pages());
+    heap.page_heap.verify();
+  }
+}
+
 CASE(ASpanBesideItsBitsUsesTheHalfOfTheLineThatTheyLeave) {
   SmallHeap heap;
   heap.allocate(3);
