@@ -11,6 +11,7 @@ class List {
  public:
   bool empty() const { return first_ == nullptr; }
   Element* first() const { return first_; }
+  Element* last() const { return last_; }
 
   void push_front(Element* element) {
     element->prev = nullptr;

@@ -78,6 +78,12 @@ inline constexpr uint32_t kBinMaxObjects = 16383;
 // its start asks once for many sizes: with a bin for each at once they kept 1.2 of its 6 MiB.
 inline constexpr size_t kEagerBinBytes = 1 * kKiB;
 inline constexpr uint16_t kBinEvents = 16;
+// Caches of threads that have ended wait for the next ones, so many, as long as they hold no more
+// than this together: a thread that makes and frees 1000 blocks of up to 2 KiB takes 40 us instead
+// of 55, of which 36 are the thread's own (bench: thread birth). Those that no thread takes are
+// emptied like those of idle threads.
+inline constexpr uint32_t kMaxVacant = 8;
+inline constexpr size_t kVacantBytes = 4 * kMiB;
 // A thread looks over its own cache after this many slow calls and halves the classes that had
 // none in between.
 inline constexpr uint32_t kSweepPeriod = 512;

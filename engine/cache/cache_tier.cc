@@ -141,12 +141,9 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   counters_[size_class].refills.fetch_add(1, std::memory_order_relaxed);
   const uint32_t wanted = std::min<uint32_t>(fetch, bin.max);
   void** const first = bin.slots + 1;
-  uint32_t got = 0;
-  if (cache_count() > 1) {
-    const uint32_t most =
-        std::max(wanted, std::min(bin.max / 2u, batches_at_once(cache) * g.batch));
-    got = transfer_[size_class].take(first, std::min(wanted, g.batch), most);
-  }
+  // Also when this is the only thread: others may have left something there when they ended.
+  const uint32_t most = std::max(wanted, std::min(bin.max / 2u, batches_at_once(cache) * g.batch));
+  uint32_t got = transfer_[size_class].take(first, std::min(wanted, g.batch), most);
   if (got == 0) {
     got = central_[size_class].take(first, wanted, page_heap_);
     // Rising addresses from the top down: allocations in a row lie in a row.
@@ -364,7 +361,7 @@ ThreadCache* CacheTier::enter(ThreadState& state) {
 ThreadCache* CacheTier::enter_own(ThreadState& state) {
   if (state.own == kEnding) return nullptr;
   ThreadCache* cache = state.own;
-  if (__builtin_expect(cache == nullptr, 0)) cache = create_cache(state);
+  if (__builtin_expect(cache == nullptr, 0)) cache = obtain_cache(state);
   if (cache == nullptr) return nullptr;
   cache->lock.acquire();
   state.active.store(cache, std::memory_order_relaxed);
@@ -376,10 +373,19 @@ void CacheTier::leave(ThreadCache& cache) {
   cache.lock.release();
 }
 
-ThreadCache* CacheTier::create_cache(ThreadState& state) {
+// The one that was left last, if there is any: its blocks are the warmest.
+ThreadCache* CacheTier::obtain_cache(ThreadState& state) {
   const Guard guard(registry_lock_);
-  ThreadCache* cache = cache_cells_.create(page_heap_.arena());
-  if (cache == nullptr) return nullptr;
+  ThreadCache* cache = caches_.last();
+  if (vacant_ != 0) {
+    caches_.remove(cache);
+    --vacant_;
+    vacant_bytes_ -= cache->claimed_bytes;
+    cache->idle_since_ms = 0;
+  } else {
+    cache = cache_cells_.create(page_heap_.arena());
+    if (cache == nullptr) return nullptr;
+  }
   cache->home = &state;
   cache->thread_id = platform::current_thread_id();
   caches_.push_front(cache);
@@ -394,17 +400,51 @@ void CacheTier::retire(ThreadState& state) {
   state.active.store(&g_empty_cache, std::memory_order_relaxed);
   if (cache == nullptr || cache == kEnding || cache == kElsewhere) return;
   const Guard guard(registry_lock_);
+  caches_.remove(cache);
+  cache_count_.fetch_sub(1, std::memory_order_relaxed);
+  if (leave_vacant(*cache)) return;
   {
     const Guard cache_guard(cache->lock);
     flush_all(*cache);
   }
+  cache_cells_.destroy(cache);
+}
+
+// Where threads come and go, the next one begins with what this one has: its blocks, and how many
+// of which classes it took to have. False: there are enough, or they hold much.
+bool CacheTier::leave_vacant(ThreadCache& cache) {
+  const Guard guard(cache.lock);
+  stop_keeping(cache);
+  if (vacant_ == tunable::kMaxVacant || claimed() > budget() / 2 ||
+      vacant_bytes_ + cache.claimed_bytes > tunable::kVacantBytes) {
+    return false;
+  }
+  cache.home = nullptr;
+  cache.thread_id = 0;
+  cache.idle_since_ms = page_heap_.arena().os().now_ms();
+  caches_.push_back(&cache);
+  ++vacant_;
+  vacant_bytes_ += cache.claimed_bytes;
+  return true;
+}
+
+void CacheTier::remove_vacant(ThreadCache* cache) {
+  --vacant_;
+  vacant_bytes_ -= cache->claimed_bytes;
+  {
+    const Guard guard(cache->lock);
+    flush_all(*cache);
+  }
   caches_.remove(cache);
-  cache_count_.fetch_sub(1, std::memory_order_relaxed);
   cache_cells_.destroy(cache);
 }
 
 void CacheTier::flush(ThreadState& state) {
   if (by_processor()) return flush_processors();
+  {
+    const Guard guard(registry_lock_);
+    while (vacant_ != 0) remove_vacant(caches_.last());
+  }
   if (state.own == nullptr || state.own == kEnding) return;
   const Guard guard(state.own->lock);
   flush_all(*state.own);
@@ -440,7 +480,17 @@ unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more) {
   const Guard guard(registry_lock_);
   unsigned holding = 0;
   unsigned drained = 0;
-  for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {
+  ThreadCache* next = nullptr;
+  for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = next) {
+    next = cache->next;
+    if (cache->home == nullptr) {
+      if (now_ms >= cache->idle_since_ms + idle_ms) {
+        remove_vacant(cache);
+      } else {
+        ++holding;
+      }
+      continue;
+    }
     // Read without the lock: only a hint.
     if (cache->claimed_bytes == 0 || cache->unreadable) continue;
     // To itself a thread looks asleep: it is in the system call that asks.
@@ -550,6 +600,7 @@ void CacheTier::unlock_all() {
 void CacheTier::reset_in_child(ThreadState& state) {
   if (by_processor()) return;  // processors go on
   const Guard guard(registry_lock_);
+  while (vacant_ != 0) remove_vacant(caches_.last());
   ThreadCache* next = nullptr;
   for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = next) {
     next = cache->next;

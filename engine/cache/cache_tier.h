@@ -2,7 +2,7 @@
 // transfer caches between them, and the budget that they share. What is missing is asked for in
 // batches from the transfer cache, then the central list; surplus goes the same way down.
 //
-// With one thread the transfer cache is left out: what goes through the central list comes back in
+// One thread gives nothing to the transfer cache: what goes through the central list comes back in
 // address order, and there is nobody to hand batches to.
 #pragma once
 
@@ -113,9 +113,10 @@ class CacheTier {
     return false;
   }
 
-  // The thread is ending: its objects go down a tier, and it gets no cache again.
+  // The thread is ending, and gets no cache again. Its cache waits for the next thread, or goes.
   void retire(ThreadState& state);
-  // Empties the calling thread's cache, or those of all processors; they fill again by use.
+  // Empties the calling thread's cache and those that are vacant, or those of all processors; they
+  // fill again by use.
   void flush(ThreadState& state);
 
   // Empties caches of threads that used next to no CPU for `idle_ms`. Returns how many threads are
@@ -166,7 +167,9 @@ class CacheTier {
   ThreadCache* enter_own(ThreadState& state);
   ThreadCache* enter_here(ThreadState& state);
   void leave(ThreadCache& cache);
-  ThreadCache* create_cache(ThreadState& state);
+  ThreadCache* obtain_cache(ThreadState& state);
+  bool leave_vacant(ThreadCache& cache);
+  void remove_vacant(ThreadCache* cache);
   ThreadCache* create_cache_of(int processor);
   void refill(ThreadCache& cache, SizeClass size_class);
   void make_room(ThreadCache& cache, SizeClass size_class);
@@ -211,11 +214,13 @@ class CacheTier {
   std::atomic<uint64_t> holes_paid_ms_{0};
 
   platform::Lock registry_lock_{platform::Rank::kRegistry};
-  List<ThreadCache> caches_;
+  List<ThreadCache> caches_;  // vacant ones last
+  uint32_t vacant_ = 0;
+  size_t vacant_bytes_ = 0;  // claimed by them
   FixedAllocator<ThreadCache> cache_cells_;
-  std::atomic<unsigned> cache_count_{0};
-  std::atomic<uint32_t> keepers_{0};     // caches that may keep a large block
-  std::atomic<uint64_t> kept_taken_{0};  // Kept::taken of those that did so before
+  std::atomic<unsigned> cache_count_{0};  // without vacant ones
+  std::atomic<uint32_t> keepers_{0};      // caches that may keep a large block
+  std::atomic<uint64_t> kept_taken_{0};   // Kept::taken of those that did so before
   std::atomic<uint64_t> idle_drains_{0};
   ProcessorCaches processors_;
   // The scavenger's notes on the process; under the registry's lock.

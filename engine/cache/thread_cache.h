@@ -134,7 +134,7 @@ struct ThreadCache {
   // Under the registry's lock.
   ThreadCache* next = nullptr;
   ThreadCache* prev = nullptr;
-  ThreadState* home = nullptr;  // the owner's thread-local state
+  ThreadState* home = nullptr;  // the owner's thread-local state; of a thread's, nullptr: vacant
   int32_t thread_id = 0;        // 0: a processor's
   int32_t processor = -1;
   // Slow calls, one for each batch that moved. Owner, under `lock`.

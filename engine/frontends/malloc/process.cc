@@ -34,6 +34,8 @@ void thread_ends(void*) {
   } else if (g_tiers.caches.cache_count() == 0) {
     g_background.hold();
     g_background.allow_later();
+  } else {
+    g_background.wake();  // for what it left, should no other thread come
   }
 }
 

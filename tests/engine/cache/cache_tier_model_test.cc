@@ -49,6 +49,7 @@ class Play {
   void finish() {
     while (!blocks_.empty()) free(1000);
     for (auto& thread : threads_) tiers_.caches.retire(thread->state);
+    tiers_.caches.flush(threads_[0]->state);  // what they left
     tiers_.caches.trim_transfer(true);
     check();
     CHECK_EQ(tiers_.page_heap.counters().small_in_use, 0u);

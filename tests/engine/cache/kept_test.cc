@@ -114,6 +114,7 @@ CASE(WhatAThreadKeepsGoesBackWithItsCache) {
   tiers.caches.flush(flushed.state);
   tiers.caches.retire(ended.state);
   CHECK_EQ(tiers.page_heap.counters().large_objects, 0u);
+  tiers.caches.flush(ended.state);
   CHECK_EQ(tiers.caches.claimed(), 0u);
   CHECK_EQ(tiers.caches.kept_taken(), 0u);
   tiers.caches.verify();
