@@ -119,10 +119,11 @@ class CacheTier {
   // fill again by use.
   void flush(ThreadState& state);
 
-  // Empties caches of threads that used next to no CPU for `idle_ms`. Returns how many threads are
-  // not idle yet and hold something. Called often enough to notice: a thread is idle when its CPU
-  // time has not changed between two calls that far apart. With caches of processors: those from
-  // which nothing was taken for so long, and all when the process used next to no CPU.
+  // Empties caches of threads that used next to no CPU for `idle_ms`, and those that are vacant for
+  // so long. Returns how many of both hold something and may not be emptied yet. Called often
+  // enough to notice: a thread is idle when its CPU time has not changed between two calls that far
+  // apart. With caches of processors: those from which nothing was taken for so long, and all when
+  // the process used next to no CPU.
   unsigned drain_idle(uint64_t now_ms, uint32_t idle_ms);
   // Gives what lay unused in the transfer caches since the last call, or all of it, to the spans.
   // Returns whether any transfer cache still holds something.
