@@ -144,11 +144,7 @@ void CacheTier::refill(ThreadCache& cache, SizeClass size_class) {
   // Also when this is the only thread: others may have left something there when they ended.
   const uint32_t most = std::max(wanted, std::min(bin.max / 2u, batches_at_once(cache) * g.batch));
   uint32_t got = transfer_[size_class].take(first, std::min(wanted, g.batch), most);
-  if (got == 0) {
-    got = central_[size_class].take(first, wanted, page_heap_);
-    // Rising addresses from the top down: allocations in a row lie in a row.
-    std::reverse(first, first + got);
-  }
+  if (got == 0) got = central_[size_class].take(first, wanted, page_heap_);
   cache.top[size_class] = bin.slots + got;
   // The pace is how fast the program asks, however much one call brings.
   if (got > g.batch) cache.slow_calls += (got - 1) / g.batch;

@@ -1,6 +1,7 @@
 #include "engine/central/central_free_list.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "engine/base/bits.h"
@@ -38,35 +39,34 @@ void CentralFreeList::move(Span* span, uint32_t live) {
 
 // --- taking ---------------------------------------------------------------------------------
 
-uint32_t CentralFreeList::take_from(Span* span, void** objects, uint32_t count,
-                                    const Arena& arena) {
+// Fills the slots before `end` from the last one on, so that the lowest is on top of a stack.
+uint32_t CentralFreeList::take_from(Span* span, void** end, uint32_t count, const Arena& arena) {
   const ClassGeometry& g = geometry();
   char* const begin = arena.address_of(span->first) + g.first_offset;
   const uint32_t words = (g.span_objects + 63) / 64;
-  uint32_t taken = 0;
-  for (uint32_t w = 0; w < words && taken < count; ++w) {
+  void** const last = end - count;
+  void** at = end;
+  for (uint32_t w = 0; w < words && at != last; ++w) {
     uint64_t& word = arena.bitmap_word(span->first, w);
     uint64_t free = ~word & low_bits(g.span_objects - w * 64);
-    uint64_t chosen = 0;
-    char* const word_begin = begin + size_t{w} * 64 * g.object_bytes;
-    if (free == ~uint64_t{0} && count - taken >= 64) {  // a fresh span: no bit to look for
-      for (unsigned bit = 0; bit < 64; ++bit) {
-        objects[taken + bit] = word_begin + size_t{bit} * g.object_bytes;
-      }
-      taken += 64;
+    char* object = begin + size_t{w} * 64 * g.object_bytes;
+    if (free == ~uint64_t{0} && at - last >= 64) {  // a fresh span: no bit to look for
+      for (unsigned bit = 0; bit < 64; ++bit, object += g.object_bytes) *--at = object;
       word = ~uint64_t{0};
       continue;
     }
-    while (free != 0 && taken < count) {
+    uint64_t chosen = 0;
+    while (free != 0 && at != last) {
       const unsigned bit = lowest_bit(free);
       chosen |= uint64_t{1} << bit;
       free &= free - 1;
-      objects[taken++] = word_begin + size_t{bit} * g.object_bytes;
+      *--at = object + size_t{bit} * g.object_bytes;
     }
     word |= chosen;
   }
+  const auto taken = static_cast<uint32_t>(end - at);
   span->live = static_cast<uint16_t>(span->live + taken);
-  if (__builtin_expect(span->holes != 0, 0)) fill_holes(span, objects, taken, arena);
+  if (__builtin_expect(span->holes != 0, 0)) fill_holes(span, at, taken, arena);
   return taken;
 }
 
@@ -102,13 +102,14 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
       span = fullest();
     }
     const uint32_t live = span->live;
-    taken += take_from(span, objects + taken, count - taken, page_heap.arena());
+    taken += take_from(span, objects + count - taken, count - taken, page_heap.arena());
     if (span->live == geometry().span_objects) {
       delist(span, live);
     } else {
       move(span, live);
     }
   }
+  if (taken != count) std::memmove(objects, objects + count - taken, taken * sizeof *objects);
   counters_.live += taken;
   least_free_ = std::min(least_free_, free_objects());
   return taken;

@@ -42,8 +42,8 @@ class CentralFreeList {
   constexpr CentralFreeList() = default;
   void start(SizeClass size_class) { size_class_ = size_class; }
 
-  // Up to `count` objects, in rising order within each span; 0 when out of memory. More than a
-  // batch only of a class that grows.
+  // Up to `count` objects, within each span the highest first, so that a stack of them hands out
+  // the lowest first; 0 when out of memory. More than a batch only of a class that grows.
   uint32_t take(void** objects, uint32_t count, PageHeap& page_heap);
 
   // Takes `count` objects back. Stops at the first that is not a live object of this class, leaves
@@ -90,7 +90,7 @@ class CentralFreeList {
   Span* next_to_look_at() const;
   void fill_holes(Span* span, void* const* objects, uint32_t count, const Arena& arena);
   uint32_t take_holes(Span* span, const Arena& arena);
-  uint32_t take_from(Span* span, void** objects, uint32_t count, const Arena& arena);
+  uint32_t take_from(Span* span, void** end, uint32_t count, const Arena& arena);
 
   platform::Lock lock_{platform::Rank::kCentral};
   SizeClass size_class_ = 0;

@@ -29,7 +29,7 @@ class Play {
                    kClasses[size_class_].object_bytes,
                0);
       if (i != 0 && begin_of(objects[i]) == begin_of(objects[i - 1]))
-        CHECK(objects[i] > objects[i - 1]);
+        CHECK(objects[i] < objects[i - 1]);
     }
   }
   void give() {

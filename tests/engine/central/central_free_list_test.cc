@@ -25,6 +25,7 @@ struct OneList : SmallHeap {
   std::vector<void*> take(uint32_t count) {
     std::vector<void*> objects(count);
     objects.resize(list.take(objects.data(), count, page_heap));
+    std::reverse(objects.begin(), objects.end());  // as a stack hands them out
     return objects;
   }
   // All of them, over several spans.
