@@ -378,6 +378,7 @@ ThreadCache* CacheTier::obtain_cache(ThreadState& state) {
     --vacant_;
     vacant_bytes_ -= cache->claimed_bytes;
     cache->idle_since_ms = 0;
+    cache->unreadable = false;  // that was the other thread
   } else {
     cache = cache_cells_.create(page_heap_.arena());
     if (cache == nullptr) return nullptr;

@@ -97,6 +97,20 @@ CASE(AnAdoptedCacheIsNotTakenForAnIdleOne) {
   lives.check_all_given_back();
 }
 
+// A thread that ends just when the scavenger asks about it is one of which the kernel tells
+// nothing.
+CASE(WhatTheKernelDidNotTellOfTheLastThreadIsAskedOfTheNext) {
+  Lives lives;
+  FakeThread first(lives.caches), second(lives.caches);
+  Lives::use(first, 8);
+  first.cache().thread_id = INT32_MAX;
+  for (uint64_t now : {1000, 2000}) lives.caches.drain_idle(now, 400);
+  CHECK(first.cache().unreadable);
+  lives.caches.retire(first.state);
+  Lives::use(second, 8);
+  CHECK(!second.cache().unreadable);
+}
+
 CASE(OnlySoManyWait) {
   Lives lives;
   std::vector<std::unique_ptr<FakeThread>> threads;
