@@ -397,13 +397,16 @@ void CacheTier::retire(ThreadState& state) {
   state.active.store(&g_empty_cache, std::memory_order_relaxed);
   if (cache == nullptr || cache == kEnding || cache == kElsewhere) return;
   const Guard guard(registry_lock_);
-  caches_.remove(cache);
   cache_count_.fetch_sub(1, std::memory_order_relaxed);
-  if (leave_vacant(*cache)) return;
+  if (!leave_vacant(*cache)) destroy_cache(cache);
+}
+
+void CacheTier::destroy_cache(ThreadCache* cache) {
   {
-    const Guard cache_guard(cache->lock);
+    const Guard guard(cache->lock);
     flush_all(*cache);
   }
+  caches_.remove(cache);
   cache_cells_.destroy(cache);
 }
 
@@ -419,6 +422,7 @@ bool CacheTier::leave_vacant(ThreadCache& cache) {
   cache.home = nullptr;
   cache.thread_id = 0;
   cache.idle_since_ms = page_heap_.arena().os().now_ms();
+  caches_.remove(&cache);
   caches_.push_back(&cache);
   ++vacant_;
   vacant_bytes_ += cache.claimed_bytes;
@@ -428,12 +432,7 @@ bool CacheTier::leave_vacant(ThreadCache& cache) {
 void CacheTier::remove_vacant(ThreadCache* cache) {
   --vacant_;
   vacant_bytes_ -= cache->claimed_bytes;
-  {
-    const Guard guard(cache->lock);
-    flush_all(*cache);
-  }
-  caches_.remove(cache);
-  cache_cells_.destroy(cache);
+  destroy_cache(cache);
 }
 
 void CacheTier::flush(ThreadState& state) {
@@ -605,13 +604,8 @@ void CacheTier::reset_in_child(ThreadState& state) {
       cache->thread_id = platform::current_thread_id();
       continue;
     }
-    {
-      const Guard cache_guard(cache->lock);
-      flush_all(*cache);
-    }
-    caches_.remove(cache);
     cache_count_.fetch_sub(1, std::memory_order_relaxed);
-    cache_cells_.destroy(cache);
+    destroy_cache(cache);
   }
 }
 

@@ -169,6 +169,7 @@ class CacheTier {
   ThreadCache* enter_here(ThreadState& state);
   void leave(ThreadCache& cache);
   ThreadCache* obtain_cache(ThreadState& state);
+  void destroy_cache(ThreadCache* cache);
   bool leave_vacant(ThreadCache& cache);
   void remove_vacant(ThreadCache* cache);
   ThreadCache* create_cache_of(int processor);

@@ -208,7 +208,8 @@ size_t index_at(const ClassGeometry& g, size_t offset) {
   return static_cast<uint32_t>(at - from);
 }
 
-// The same for one object.
+// The same for one object, which is the only one of its span: no row to look for and no word to
+// keep take a quarter fewer instructions.
 [[gnu::always_inline]] inline uint32_t clear_one(const ClassGeometry& g, size_t offset,
                                                  uint64_t* bits_end, Misuse* misuse) {
   const size_t index = index_at(g, offset);
