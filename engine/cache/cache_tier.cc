@@ -373,9 +373,9 @@ void CacheTier::leave(ThreadCache& cache) {
 ThreadCache* CacheTier::obtain_cache(ThreadState& state) {
   const Guard guard(registry_lock_);
   ThreadCache* cache = caches_.last();
-  if (vacant_ != 0) {
+  if (vacant() != 0) {
     caches_.remove(cache);
-    --vacant_;
+    vacant_.fetch_sub(1, std::memory_order_relaxed);
     vacant_bytes_ -= cache->claimed_bytes;
     cache->idle_since_ms = 0;
     cache->unreadable = false;  // that was the other thread
@@ -415,7 +415,7 @@ void CacheTier::destroy_cache(ThreadCache* cache) {
 bool CacheTier::leave_vacant(ThreadCache& cache) {
   const Guard guard(cache.lock);
   stop_keeping(cache);
-  if (vacant_ == tunable::kMaxVacant || claimed() > budget() / 2 ||
+  if (vacant() == tunable::kMaxVacant || claimed() > budget() / 2 ||
       vacant_bytes_ + cache.claimed_bytes > tunable::kVacantBytes) {
     return false;
   }
@@ -424,13 +424,13 @@ bool CacheTier::leave_vacant(ThreadCache& cache) {
   cache.idle_since_ms = page_heap_.arena().os().now_ms();
   caches_.remove(&cache);
   caches_.push_back(&cache);
-  ++vacant_;
+  vacant_.fetch_add(1, std::memory_order_relaxed);
   vacant_bytes_ += cache.claimed_bytes;
   return true;
 }
 
 void CacheTier::remove_vacant(ThreadCache* cache) {
-  --vacant_;
+  vacant_.fetch_sub(1, std::memory_order_relaxed);
   vacant_bytes_ -= cache->claimed_bytes;
   destroy_cache(cache);
 }
@@ -439,7 +439,7 @@ void CacheTier::flush(ThreadState& state) {
   if (by_processor()) return flush_processors();
   {
     const Guard guard(registry_lock_);
-    while (vacant_ != 0) remove_vacant(caches_.last());
+    while (vacant() != 0) remove_vacant(caches_.last());
   }
   if (state.own == nullptr || state.own == kEnding) return;
   const Guard guard(state.own->lock);
@@ -596,7 +596,7 @@ void CacheTier::unlock_all() {
 void CacheTier::reset_in_child(ThreadState& state) {
   if (by_processor()) return;  // processors go on
   const Guard guard(registry_lock_);
-  while (vacant_ != 0) remove_vacant(caches_.last());
+  while (vacant() != 0) remove_vacant(caches_.last());
   ThreadCache* next = nullptr;
   for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = next) {
     next = cache->next;

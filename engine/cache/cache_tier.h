@@ -151,6 +151,8 @@ class CacheTier {
   void reset_in_child(ThreadState& state);
 
   unsigned cache_count() const { return cache_count_.load(std::memory_order_relaxed); }
+  // Caches that wait for the next thread.
+  uint32_t vacant() const { return vacant_.load(std::memory_order_relaxed); }
   uint64_t idle_drains() const { return idle_drains_.load(std::memory_order_relaxed); }
   CentralFreeList& central(SizeClass c) { return central_[c]; }
   TransferCache& transfer(SizeClass c) { return transfer_[c]; }
@@ -216,9 +218,9 @@ class CacheTier {
   std::atomic<uint64_t> holes_paid_ms_{0};
 
   platform::Lock registry_lock_{platform::Rank::kRegistry};
-  List<ThreadCache> caches_;  // vacant ones last
-  uint32_t vacant_ = 0;
-  size_t vacant_bytes_ = 0;  // claimed by them
+  List<ThreadCache> caches_;         // vacant ones last
+  std::atomic<uint32_t> vacant_{0};  // written under the registry's lock
+  size_t vacant_bytes_ = 0;          // claimed by them
   FixedAllocator<ThreadCache> cache_cells_;
   std::atomic<unsigned> cache_count_{0};  // without vacant ones
   std::atomic<uint32_t> keepers_{0};      // caches that may keep a large block

@@ -129,9 +129,11 @@ void Background::run(uint32_t generation) {
     const bool nothing_left =
         !threads_hold && !transfer_holds && !pools_left && !pages_left && !holes_left && !prints;
     if (nothing_left && state_.compare_exchange_strong(expected, kSleeping)) {
-      // A free between the look and the sleep saw a running thread and woke nobody.
+      // A free, or the end of a thread, between the look and the sleep saw a running thread and
+      // woke nobody.
       expected = kSleeping;
-      const bool missed = pages_to_release() || pools::g_pools.hold_something();
+      const bool missed =
+          pages_to_release() || pools::g_pools.hold_something() || g_tiers.caches.vacant() != 0;
       if (!missed || !state_.compare_exchange_strong(expected, kRunning)) {
         // Until note_activity or hold changes the state; woken for no reason, it sleeps on.
         while (current(kSleeping)) platform::futex_wait(&state_, kSleeping);

@@ -25,9 +25,10 @@ class Background {
   // In a slow path, without locks. `caller` called the standard function; `pages` are about to be
   // freed. Keeps errno.
   void note_activity(void* caller, Pages pages = 0);
-  // After pages have been freed without a note_activity() behind it: between one before and the
-  // free the thread may have found nothing and gone to sleep. The lock under which they were freed
-  // orders this after the free; the thread looks once more after it has said that it sleeps.
+  // After pages have been freed, or a cache left vacant, without a note_activity() behind it:
+  // between one before and the free the thread may have found nothing and gone to sleep. The lock
+  // under which that was done orders this after it; the thread looks once more after it has said
+  // that it sleeps.
   void wake();
   // Ends the thread, waits until the kernel has forgotten it, and keeps it from coming back: before
   // a fork. Several threads may fork at once; each hold() has its allow_later().

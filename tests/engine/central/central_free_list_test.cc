@@ -196,7 +196,8 @@ CASE(AReusedSpanStartsWithoutLiveBits) {
   one.verify();
 }
 
-// In any order, and more than one call to the page heap takes: all of it is one free run again.
+// Upwards, downwards, from the middle on, and more than one call to the page heap takes: all of it
+// is one free run again.
 CASE(SpansThatEmptyTogetherAreOneRun) {
   for (SizeClass size_class : {class_of_size(16), kSmall, kPythonClass, kSingle}) {
     const uint32_t spans = size_class == kSingle ? 40 : 100;
