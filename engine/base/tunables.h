@@ -78,6 +78,10 @@ inline constexpr uint32_t kBinMaxObjects = 16383;
 // its start asks once for many sizes: with a bin for each at once they kept 1.2 of its 6 MiB.
 inline constexpr size_t kEagerBinBytes = 1 * kKiB;
 inline constexpr uint16_t kBinEvents = 16;
+// ... or so many for each of these bytes: to write a block of 100 KiB takes ten times as long as to
+// get it without a bin, and what a growing vector leaves behind is not asked for again (minisat
+// kept 0.25 of its 4.9 MiB).
+inline constexpr size_t kBinEventBytes = 16 * kKiB;
 // Caches of threads that have ended wait for the next ones, so many, as long as they hold no more
 // than this together: a thread that makes and frees 1000 blocks of up to 2 KiB takes 40 us instead
 // of 55, of which 36 are the thread's own (bench: thread birth). Those that no thread takes are
@@ -169,6 +173,15 @@ inline constexpr uint32_t kDebtSlackPart = 64;
 // larger than that part counts for nothing: there is no room for another like it, and a few large
 // buffers that grow (bench/python/growth.py) would peak 8 % higher when they happen to move.
 inline constexpr uint32_t kDebtLargeSlackPart = 8;
+// A heap that is larger than it has ever been pays at once, from so much on, and keeps only so much
+// free, and half the room for large blocks: a steady load does not come back for those pages, and a
+// peak is what memory is bought for. Large buffers that grow peak 5 % lower by it
+// (bench/python/growth.py), Lua's trees 2 %. A step takes as long to fault in as one to give back,
+// 10 us. What is about to be paid counts for the peak: otherwise a cache of blocks of many sizes
+// (bench/python/expiring_cache.py) would peak 3 % lower still, but give back and take again for a
+// tenth of its time.
+inline constexpr size_t kPeakStepBytes = 128 * kKiB;
+inline constexpr size_t kPeakSlackBytes = 128 * kKiB;
 // Holes (central/holes.cc) are looked for in a class when so much has come back since the last
 // time: a pass reads every span's bits.
 inline constexpr size_t kHolesFromBytes = 256 * kKiB;

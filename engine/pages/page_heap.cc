@@ -232,9 +232,12 @@ Span* PageHeap::make_large(Span* span, size_t requested) {
 void PageHeap::note_allocation(Pages newly_resident, Pages resident) {
   counters_.refaulted_pages += newly_resident;
   if (newly_resident != 0) {
+    const bool at_peak = resident > counters_.peak_resident;
+    const Pages most = spare(at_peak);
     const Pages before = debt_.load(std::memory_order_relaxed);
-    const Pages owed = std::min(newly_resident, spare() - std::min(spare(), before));
+    const Pages owed = std::min(newly_resident, most - std::min(most, before));
     debt_.store(before + owed, std::memory_order_relaxed);
+    debt_step_.store(at_peak ? kPeakStep : kDebtStep, std::memory_order_relaxed);
     growth_.fetch_add(newly_resident - owed, std::memory_order_relaxed);
   }
   counters_.peak_resident = std::max(counters_.peak_resident, resident);
@@ -589,22 +592,25 @@ void PageHeap::release_bits_around(const Span* span, PageId first, Pages count) 
 }
 
 // Free pages with memory beyond what a busy program frees and takes again: a little, and room for
-// two of the largest blocks that came back of late.
-Pages PageHeap::spare() const {
+// two of the largest blocks that came back of late; next to nothing, and room for one, while there
+// is more memory than ever.
+Pages PageHeap::spare(bool at_peak) const {
   const Pages resident = resident_pages();
   constexpr Pages kLeast = tunable::kDebtSlackBytes >> kPageShift;
   const Pages most = resident / tunable::kDebtLargeSlackPart;
   const Pages large = largest_freed_ <= most ? std::min(2 * largest_freed_, most) : 0;
-  const Pages slack = kLeast + resident / tunable::kDebtSlackPart + large;
+  const Pages slack =
+      at_peak ? kPeakSlack + large / 2 : kLeast + resident / tunable::kDebtSlackPart + large;
   return counters_.free_resident - std::min(counters_.free_resident, slack);
 }
 
 void PageHeap::pay_debt() {
+  const bool at_peak = debt_step_.load(std::memory_order_relaxed) == kPeakStep;
   const uint64_t now = arena_.os().now_ms();
-  if (now < paid_ms_.load(std::memory_order_relaxed) + tunable::kDebtPeriodMs) return;
+  if (!at_peak && now < paid_ms_.load(std::memory_order_relaxed) + tunable::kDebtPeriodMs) return;
   paid_ms_.store(now, std::memory_order_relaxed);
   lock_.acquire();
-  const Pages due = std::min(debt_.exchange(0, std::memory_order_relaxed), spare());
+  const Pages due = std::min(debt_.exchange(0, std::memory_order_relaxed), spare(at_peak));
   largest_freed_ -= largest_freed_ / 4;
   lock_.release();
   release(due, [] { return true; });

@@ -109,9 +109,11 @@ class PageHeap {
 
   // Gives back as many free pages as were made resident elsewhere while these had memory, but for a
   // little slack: a heap that moves to other pages, because none of the free runs fits, does not
-  // hold both. In slow paths, without locks; cheap when nothing is due.
+  // hold both. Now and then; a heap at its peak at once. In slow paths, without locks; cheap when
+  // nothing is due.
   void settle_debt() {
-    if (__builtin_expect(debt_.load(std::memory_order_relaxed) >= kDebtStep, 0)) pay_debt();
+    const Pages step = debt_step_.load(std::memory_order_relaxed);
+    if (__builtin_expect(debt_.load(std::memory_order_relaxed) >= step, 0)) pay_debt();
   }
   // Pages made resident while hardly any lay free, since the last call; 0 while they are few.
   // Cheap.
@@ -152,7 +154,7 @@ class PageHeap {
   void verify();
 
  private:
-  Pages spare() const;
+  Pages spare(bool at_peak) const;
   void pay_debt();
   Span* take_best_fit(Pages pages);
   bool await_release();
@@ -179,6 +181,8 @@ class PageHeap {
   void release_bits_around(const Span* span, PageId first, Pages count) const;
 
   static constexpr Pages kDebtStep = tunable::kDebtStepBytes >> kPageShift;
+  static constexpr Pages kPeakStep = tunable::kPeakStepBytes >> kPageShift;
+  static constexpr Pages kPeakSlack = tunable::kPeakSlackBytes >> kPageShift;
   static constexpr Pages kReleaseStep = tunable::kReleaseStepBytes >> kPageShift;
 
   Arena& arena_;
@@ -195,6 +199,7 @@ class PageHeap {
   // Pages made resident while as many others lay free, and while they did not. Added to under the
   // lock, glanced at without.
   std::atomic<Pages> debt_{0};
+  std::atomic<Pages> debt_step_{kDebtStep};  // what is worth paying; kPeakStep: at the peak
   std::atomic<Pages> growth_{0};
   std::atomic<uint64_t> paid_ms_{0};
   Pages largest_freed_ = 0;  // of the blocks that came back of late: fades as debts are paid

@@ -7,10 +7,16 @@ namespace {
 
 constexpr Pages kMiBPages = tunable::kMiB >> kPageShift;
 
-// 24 MiB lie free in eight runs of 3 MiB, none of which fits what is asked for next.
+// 24 MiB lie free in eight runs of 3 MiB, none of which fits what is asked for next. There were
+// `once` such runs at a time.
 struct Fragmented : SmallHeap {
-  Fragmented() : SmallHeap(128 * tunable::kMiB) {
+  explicit Fragmented(unsigned once = 25) : SmallHeap(128 * tunable::kMiB) {
     os.advance_ms(1000);
+    std::vector<Span*> all(once);
+    for (Span*& run : all) run = allocate(3 * kMiBPages);
+    for (Span* run : all) page_heap.free(run);
+    page_heap.release(UINT32_MAX);
+    os.take_released();
     Span* runs[8];
     for (Span*& run : runs) {
       run = allocate(3 * kMiBPages);
@@ -78,6 +84,40 @@ CASE(DebtsArePaidNowAndThen) {
   heap.page_heap.settle_debt();
   CHECK(!heap.os.take_released().empty());
   heap.page_heap.verify();
+}
+
+// A heap that has never been as large as now gives back what it takes, however soon after the last
+// time; what it is about to pay counts for its peak.
+CASE(AtItsPeakAHeapPaysAtOnce) {
+  Fragmented heap(0);
+  const Pages resident = heap.page_heap.resident_pages();
+  for (Pages pages : {4 * kMiBPages, 8 * kMiBPages}) {
+    heap.allocate(pages);
+    heap.page_heap.settle_debt();
+    CHECK_LE(heap.page_heap.resident_pages(), resident);
+  }
+  heap.page_heap.verify();
+}
+
+// And room for one of the blocks of 3 MiB.
+CASE(AtItsPeakAHeapKeepsNextToNothingFree) {
+  Fragmented heap(0);
+  heap.allocate(40 * kMiBPages);
+  heap.page_heap.settle_debt();
+  CHECK_LE(heap.free_resident(), 3 * kMiBPages + (tunable::kPeakSlackBytes >> kPageShift));
+}
+
+CASE(AtItsPeakLittleStepsArePaidTogether) {
+  SmallHeap heap;
+  Span* gap = heap.allocate(4 * kMiBPages);
+  Span* block = heap.allocate(1);
+  heap.page_heap.free(gap);
+  for (Pages step = tunable::kPeakStepBytes >> kPageShift; step != 0; --step) {
+    CHECK(heap.os.take_released().empty());
+    CHECK(heap.page_heap.extend(block, block->pages + 1));
+    heap.page_heap.settle_debt();
+  }
+  CHECK(!heap.os.take_released().empty());
 }
 
 CASE(WithNothingFreeThereIsGrowthAndNoDebt) {
