@@ -47,8 +47,9 @@ uint32_t batches_to_fetch(const ThreadCache& cache) {
 // Whether the class may have a bin: larger objects have to come and go a few times first, or every
 // size that a program asks for once, at its start say, would keep a span of its own.
 bool earns_bin(const Bin& bin, SizeClass size_class) {
-  return bin.max != 0 || bin.events >= tunable::kBinEvents ||
-         kClasses[size_class].object_bytes <= tunable::kEagerBinBytes;
+  const size_t bytes = kClasses[size_class].object_bytes;
+  if (bin.max != 0 || bytes <= tunable::kEagerBinBytes) return true;
+  return bin.events >= tunable::kBinEvents * std::max<size_t>(bytes / tunable::kBinEventBytes, 1);
 }
 // As many pointers as the longest batch, on the stack.
 constexpr uint32_t kMaxMove = size_class_rules::kMaxBatch;

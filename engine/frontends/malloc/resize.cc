@@ -122,7 +122,6 @@ Span* large_span_at(const void* block) {
 }
 
 [[gnu::noinline]] void* reallocate_slow(void* block, size_t bytes, void* caller) {
-  if (block == nullptr) return allocate(bytes);
   if (bytes == 0) {  // glibc's reading of the standards: free, and nothing in return
     deallocate(block);
     return nullptr;
@@ -159,8 +158,9 @@ Span* large_span_at(const void* block) {
 }  // namespace
 
 // First what needs nothing done: a block that grows by little steps is resized many times for each
-// time that it changes.
+// time that it changes. Lua and SQLite allocate everything by it.
 void* reallocate(void* block, size_t bytes) {
+  if (block == nullptr) return allocate(bytes);
   if (bytes != 0) {
     if (const size_t object_bytes = small_bytes(block)) {
       if (fits_object(bytes, object_bytes)) return block;

@@ -159,6 +159,20 @@ CASE(LargerObjectsAreCachedOnceTheyComeAndGoOften) {
   t.caches.verify();
 }
 
+CASE(LongObjectsHaveToComeAndGoMoreOften) {
+  constexpr SizeClass kLong = kSizeClasses - 1;
+  constexpr int kEvents =
+      static_cast<int>(kMaxSmallBytes / tunable::kBinEventBytes) * tunable::kBinEvents;
+  OneThread t;
+  for (int events = 0; events + 2 < kEvents; events += 2) {
+    t.free_many(t.allocate_many(1, kLong), kLong);
+    CHECK_EQ(t.thread.cached(kLong), 0u);
+  }
+  t.free_many(t.allocate_many(1, kLong), kLong);
+  t.free_many(t.allocate_many(1, kLong), kLong);
+  CHECK(t.thread.cached(kLong) != 0);
+}
+
 // More of kBig than any bin may hold.
 constexpr uint32_t kTooMany = 2 * tunable::kBinWonBackBytes / 8192;
 
