@@ -5,17 +5,19 @@
 namespace tri {
 namespace {
 
-// A hash in which every bit of the page number moves every bit of the result (the finaliser of
-// MurmurHash3): any regular spacing of spans would make a chain out of a lesser one.
+// A hash in which every bit of the structure's address moves every bit of the result (the finaliser
+// of MurmurHash3): any regular spacing would make a chain out of a lesser one. Of the structure,
+// not of the span: a span may become longer or shorter where it is.
 uint32_t priority(const Span* span) {
-  uint32_t hash = span->first;
+  auto hash = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(span) / sizeof(Span));
   hash = (hash ^ (hash >> 16)) * 0x85ebca6bu;
   hash = (hash ^ (hash >> 13)) * 0xc2b2ae35u;
   return hash ^ (hash >> 16);
 }
 
 // By length, then by address: one number, in memory as well.
-uint64_t key(const Span* span) { return uint64_t{span->pages} << 32 | span->first; }
+uint64_t key(PageId first, Pages pages) { return uint64_t{pages} << 32 | first; }
+uint64_t key(const Span* span) { return key(span->first, span->pages); }
 
 bool before(const Span* a, const Span* b) { return key(a) < key(b); }
 
@@ -67,6 +69,22 @@ void SpanTree::remove(Span* span) {
   }
   *link = a != nullptr ? a : b;
   span->left = span->right = nullptr;
+}
+
+bool SpanTree::keeps_place(const Span* span, PageId first, Pages pages) const {
+  // Its neighbours in the order: of those above it, and of those below.
+  const Span* smaller = nullptr;
+  const Span* larger = nullptr;
+  for (const Span* node = root_; node != span;) {
+    const bool left = before(span, node);
+    (left ? larger : smaller) = node;
+    node = left ? node->left : node->right;
+  }
+  for (const Span* node = span->left; node != nullptr; node = node->right) smaller = node;
+  for (const Span* node = span->right; node != nullptr; node = node->left) larger = node;
+  const uint64_t wanted = key(first, pages);
+  return (smaller == nullptr || key(smaller) < wanted) &&
+         (larger == nullptr || wanted < key(larger));
 }
 
 Span* SpanTree::best_fit(Pages pages) const {

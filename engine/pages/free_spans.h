@@ -5,8 +5,8 @@
 // Why a tree in the bins too, when a list would do: the lowest address of a bin is worth its
 // logarithm, because spans that lie side by side coalesce when they are freed together.
 //
-// The tree is a treap (Seidel and Aragon, 1996) whose priorities are a hash of the address: no
-// balance to store, no randomness to seed. Guarded by the page heap's lock.
+// The tree is a treap (Seidel and Aragon, 1996) whose priorities are a hash of the structure's
+// address: no balance to store, no randomness to seed. Guarded by the page heap's lock.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +22,8 @@ class SpanTree {
   bool empty() const { return root_ == nullptr; }
   void insert(Span* span);
   void remove(Span* span);
+  // Whether a span of the tree would be where it is if it were these pages.
+  bool keeps_place(const Span* span, PageId first, Pages pages) const;
   // The smallest span of at least `pages`, at the lowest address among equals; nullptr if none.
   Span* best_fit(Pages pages) const;
   Span* largest() const;
@@ -49,8 +51,14 @@ class FreeSpans {
 
   void insert(Span* span);
   void remove(Span* span);
+  // Whether a span of the set may become these pages without a word to the set: if it is long and
+  // stays so, and no other comes between.
+  bool keeps_place(const Span* span, PageId first, Pages pages) const {
+    return span->pages >= kBins && pages >= kBins && large_.keeps_place(span, first, pages);
+  }
   Span* best_fit(Pages pages) const;
   Span* largest() const;
+  // Every span, shortest first.
   template <typename Visitor>
   void for_each(Visitor visit) const {
     for (const SpanTree& bin : bins_) bin.for_each(visit);

@@ -17,7 +17,7 @@ using platform::Guard;
 Span* PageHeap::allocate(Pages pages, size_t requested) {
   make_room(pages);
   const Guard guard(lock_);
-  Span* span = take_best_fit(pages);
+  Span* span = find_best_fit(pages);
   return span == nullptr ? nullptr : make_large(carve(span, 0, pages, 0), requested);
 }
 
@@ -27,7 +27,7 @@ uint32_t PageHeap::allocate_small(SizeClass size_class, Pages pages, SpanHome ho
   const Guard guard(lock_);
   uint32_t taken = 0;
   for (; taken < count; ++taken) {
-    Span* span = take_best_fit(pages);
+    Span* span = find_best_fit(pages);
     if (span != nullptr) span = carve(span, 0, pages, 0);
     if (span == nullptr) break;
     if (home == SpanHome::kBesideBits) {
@@ -50,7 +50,7 @@ uint32_t PageHeap::allocate_small(SizeClass size_class, Pages pages, SpanHome ho
 Span* PageHeap::allocate_for_zeroing(Pages pages, size_t requested) {
   make_room(pages);
   const Guard guard(lock_);
-  Span* span = take_best_fit(pages);
+  Span* span = find_best_fit(pages);
   if (span == nullptr) return nullptr;
   keep_bits_ = true;
   span = make_large(carve(span, 0, pages, 0), requested);
@@ -70,24 +70,21 @@ Span* PageHeap::allocate_aligned(Pages pages, size_t alignment, size_t requested
   make_room(pages);
   const Guard guard(lock_);
   Pages offset = 0;
-  Span* span = take_aligned(pages, static_cast<Pages>(step), &offset);
+  Span* span = find_aligned(pages, static_cast<Pages>(step), &offset);
   return span == nullptr ? nullptr : make_large(carve(span, offset, pages, 0), requested);
 }
 
 // The smallest run that is long enough, if the block fits into it by luck: often the place that one
 // like it has left. Else one in which it fits wherever that begins.
-Span* PageHeap::take_aligned(Pages pages, Pages alignment, Pages* offset) {
+Span* PageHeap::find_aligned(Pages pages, Pages alignment, Pages* offset) {
   const auto fits = [&](const Span* span) {
     const auto page = reinterpret_cast<uintptr_t>(arena_.address_of(span->first)) >> kPageShift;
     *offset = static_cast<Pages>(round_up(page, alignment) - page);
     return *offset + pages <= span->pages;
   };
   Span* span = resident_.best_fit(pages);
-  if (span != nullptr && fits(span)) {
-    remove_free(span);
-    return span;
-  }
-  span = take_best_fit(pages + alignment - 1);
+  if (span != nullptr && fits(span)) return span;
+  span = find_best_fit(pages + alignment - 1);
   if (span != nullptr) fits(span);
   return span;
 }
@@ -95,7 +92,7 @@ Span* PageHeap::take_aligned(Pages pages, Pages alignment, Pages* offset) {
 Span* PageHeap::allocate_growing(Pages pages, size_t requested) {
   make_room(pages);
   const Guard guard(lock_);
-  Span* span = take_growing(pages);
+  Span* span = find_growing(pages);
   if (span == nullptr) return nullptr;
   const auto most =
       static_cast<Pages>(std::min(tunable::kMaxHeadroomBytes >> kPageShift, size_t{pages}));
@@ -109,18 +106,17 @@ Span* PageHeap::allocate_growing(Pages pages, size_t requested) {
 // whatever fits when the arena cannot grow by as much. A program that lets a buffer grow again and
 // again thus comes to use the same pages for it: in the smallest run it would meet an end each
 // time, and leave pages that have no memory.
-Span* PageHeap::take_growing(Pages pages) {
-  if (pages > arena_.max_pages() / 2) return take_best_fit(pages);
+Span* PageHeap::find_growing(Pages pages) {
+  if (pages > arena_.max_pages() / 2) return find_best_fit(pages);
   // The structure may have had other lives since; all that matters is what it is now.
   const bool again = last_grown_ != nullptr && last_grown_->state == SpanState::kFree &&
                      last_grown_->pages >= 2 * pages;
   Span* span = again ? last_grown_ : resident_.best_fit(2 * pages);
   if (span == nullptr) span = longest_free();
   if (span == nullptr || span->pages < 2 * pages) {
-    if (!grow(2 * pages)) return take_best_fit(pages);
+    if (!grow(2 * pages)) return find_best_fit(pages);
     span = longest_free();
   }
-  remove_free(span);
   return span;
 }
 
@@ -131,21 +127,18 @@ Span* PageHeap::longest_free() const {
   return a->pages > b->pages ? a : b;
 }
 
-// Removes the best free span of at least `pages` from the sets; grows the arena when there is none.
+// The best free span of at least `pages`; grows the arena when there is none.
 // What another thread is giving back is out of the sets for a moment. Who needs more than one
 // system call gives back waits for it first: that costs less than the faults of as much new memory,
 // and not both are resident. Who can't have anything else waits as well.
-Span* PageHeap::take_best_fit(Pages pages) {
+Span* PageHeap::find_best_fit(Pages pages) {
   bool waited = false;
   for (;;) {
     // Resident first: using it costs no page fault and no memory. Released runs are looked at
     // second.
     Span* span = resident_.best_fit(pages);
     if (span == nullptr) span = released_.best_fit(pages);
-    if (span != nullptr) {
-      remove_free(span);
-      return span;
-    }
+    if (span != nullptr) return span;
     if (!waited && pages >= kReleaseStep && pages <= releasing_pages_) {
       waited = await_release();
     } else if (!grow(pages) && !await_release()) {
@@ -173,17 +166,35 @@ Pages PageHeap::released_in(const Span* span, PageId first, Pages pages) const {
   return span->released == span->pages ? pages : arena_.count_released(first, pages);
 }
 
-// Takes the middle of a span that is out of the free sets for the program, and frees what is left
-// on both sides. On failure all of it is free again, and the result nullptr.
+// Takes the front of a free span where that leaves a long run in the place of a long run: the run
+// that a heap grows into, mostly, and not a word to the sets. nullptr: it does not, or cannot.
+Span* PageHeap::cut_front(Span* span, Pages pages, Pages was_released) {
+  const PageId rest = span->first + pages;
+  const Pages rest_pages = span->pages - pages;
+  const Pages rest_released = span->released - was_released;
+  if (!stays_in_place(span, rest, rest_pages, rest_released)) return nullptr;
+  Span* front = new_span(span->first, pages, was_released);
+  if (front != nullptr) change_free(span, rest, rest_pages, rest_released);
+  return front;
+}
+
+// Takes the middle of a free span for the program, and what is left on both sides stays free. On
+// failure all of it does, and the result is nullptr.
 Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
-  const Pages tail = span->pages - offset - pages - headroom;
   const PageId first = span->first + offset;
   const Pages was_released = released_in(span, first, pages);
+  if (!admit(size_t{resident_pages()} + was_released)) return nullptr;
+  if (offset == 0 && headroom == 0) {
+    if (Span* front = cut_front(span, pages, was_released)) {
+      hand_out(front, was_released);
+      return front;
+    }
+  }
+  const Pages tail = span->pages - offset - pages - headroom;
   Span* front_span = nullptr;
   Span* tail_span = nullptr;
-  // The span is out of the sets, so its own resident pages are not counted now.
-  bool possible = admit(size_t{resident_pages()} + (span->pages - span->released) + was_released);
-  if (possible && offset != 0) {
+  bool possible = true;
+  if (offset != 0) {
     front_span = new_span(span->first, offset, released_in(span, span->first, offset));
     possible = front_span != nullptr;
   }
@@ -195,22 +206,27 @@ Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
   }
   if (!possible) {
     if (front_span != nullptr) destroy(front_span);
-    insert_free(span);
     return nullptr;
   }
 
+  remove_free(span);
   if (front_span != nullptr) insert_free(front_span);
   if (tail_span != nullptr) insert_free(tail_span);
   span->first = first;
   span->pages = pages;
   span->headroom = headroom;
+  hand_out(span, was_released);
+  return span;
+}
+
+// Pages that are free no more, and in no count yet: `was_released` of them have no memory.
+void PageHeap::hand_out(Span* span, Pages was_released) {
   span->released = 0;
-  span->zero = was_released == pages;
+  span->zero = was_released == span->pages;
   span->remapped = span->grown = false;
   span->zeroing = keep_bits_ && !span->zero && was_released != 0;
-  if (was_released != 0 && !span->zeroing) arena_.set_released(first, pages, false);
-  note_allocation(was_released, resident_pages() + pages);
-  return span;
+  if (was_released != 0 && !span->zeroing) arena_.set_released(span->first, span->pages, false);
+  note_allocation(was_released, resident_pages() + span->pages);
 }
 
 // What carve() took, nullptr included, becomes a large object.
@@ -322,8 +338,9 @@ void PageHeap::free(Span* span, bool emptied) {
   }
   span->pages += span->headroom;
   span->headroom = 0;
-  merge_and_insert(span);
-  if (span->grown) last_grown_ = span;
+  const bool grown = span->grown;
+  Span* const run = merge_and_insert(span);
+  if (grown) last_grown_ = run;
 }
 
 // Spans that empty together often lie together: those become one run before the free sets see it.
@@ -390,14 +407,17 @@ bool PageHeap::extend(Span* span, Pages pages) {
   const Pages was_released = arena_.count_released(span->end(), needed);
   if (!admit(size_t{resident_pages()} + was_released)) return false;
   if (from_next != 0) {
-    remove_free(next);
-    next->released -= arena_.count_released(next->first, from_next);
-    next->first += from_next;
-    next->pages -= from_next;
-    if (next->pages == 0) {
-      destroy(next);
+    const PageId rest = next->first + from_next;
+    const Pages rest_pages = next->pages - from_next;
+    const Pages rest_released = next->released - released_in(next, next->first, from_next);
+    if (stays_in_place(next, rest, rest_pages, rest_released)) {
+      change_free(next, rest, rest_pages, rest_released);
     } else {
-      insert_free(next);
+      remove_free(next);
+      next->first = rest;
+      next->pages = rest_pages;
+      next->released = rest_released;
+      rest_pages == 0 ? destroy(next) : insert_free(next);
     }
   }
   const PageId first = span->end();
@@ -483,29 +503,63 @@ void PageHeap::insert_free(Span* span) {
   PageId first = 0;
   const Pages inner = releasable_range(span, &first);
   span->resident = inner != 0 && released_in(span, first, inner) != inner;
-  (span->resident ? resident_ : released_).insert(span);
+  set_of(span).insert(span);
 }
 
 void PageHeap::remove_free(Span* span) {
-  (span->resident ? resident_ : released_).remove(span);
+  set_of(span).remove(span);
   counters_.free_released -= span->released;
   counters_.free_resident -= span->pages - span->released;
   glance_.store(counters_.free_resident, std::memory_order_relaxed);
 }
 
-void PageHeap::merge_and_insert(Span* span) {
+// A span of the sets becomes these pages, which keep it where it is there.
+void PageHeap::change_free(Span* span, PageId first, Pages pages, Pages released) {
+  counters_.free_released += released - span->released;  // may go down: unsigned wraps
+  counters_.free_resident += (pages - released) - (span->pages - span->released);
+  glance_.store(counters_.free_resident, std::memory_order_relaxed);
+  span->first = first;
+  span->pages = pages;
+  span->released = released;
+  index(span);
+}
+
+bool PageHeap::stays_in_place(const Span* span, PageId first, Pages pages, Pages released) const {
+  // Where hardware pages are longer than ours, a part of one counts for nothing (insert_free).
+  if (arena_.os().page_bytes > kPageBytes) return false;
+  return span->resident == (released != pages) && set_of(span).keeps_place(span, first, pages);
+}
+
+// A free run and those beside it become one. Returns it: mostly the longest of them, longer where
+// it is in the sets.
+Span* PageHeap::merge_and_insert(Span* span) {
+  Span* const left = span->first == 0 ? nullptr : free_span_at(span->first - 1);
+  Span* const right = free_span_at(span->end());
   const auto absorb = [&](Span* neighbour) {
+    if (neighbour == nullptr) return;
     remove_free(neighbour);
     span->first = std::min(span->first, neighbour->first);
     span->pages += neighbour->pages;
     span->released += neighbour->released;
     destroy(neighbour);
   };
-  if (span->first != 0) {
-    if (Span* left = free_span_at(span->first - 1)) absorb(left);
+  Span* host = left;
+  if (host == nullptr || (right != nullptr && right->pages > host->pages)) host = right;
+  if (host != nullptr) {
+    absorb(host == left ? right : left);
+    const PageId first = std::min(host->first, span->first);
+    const Pages pages = host->pages + span->pages;
+    const Pages released = host->released + span->released;
+    if (stays_in_place(host, first, pages, released)) {
+      change_free(host, first, pages, released);
+      span->state = SpanState::kFree;
+      destroy(span);
+      return host;
+    }
+    absorb(host);
   }
-  if (Span* right = free_span_at(span->end())) absorb(right);
   insert_free(span);
+  return span;
 }
 
 // --- giving back ----------------------------------------------------------------------------
@@ -637,7 +691,7 @@ void PageHeap::recover_in_child() {
     Span* span = arena_.span_of(page);
     if (span->state == SpanState::kReleasing) {
       --left;
-      merge_and_insert(span);  // which may take the next span in
+      span = merge_and_insert(span);  // which may take the next span in
     }
     page = span->end_of_run();
   }
@@ -687,9 +741,15 @@ void PageHeap::verify() {
   TRI_CHECK_EQ(seen.free_resident, counters_.free_resident);
   TRI_CHECK_EQ(seen.free_released, counters_.free_released);
   Pages listed = 0;
-  const auto count = [&](const Span& span) { listed += span.pages; };
-  resident_.for_each(count);
-  released_.for_each(count);
+  for (const FreeSpans* set : {&resident_, &released_}) {
+    const Span* before = nullptr;
+    set->for_each([&](const Span& span) {
+      TRI_CHECK(before == nullptr || before->pages < span.pages ||
+                (before->pages == span.pages && before->first < span.first));
+      before = &span;
+      listed += span.pages;
+    });
+  }
   TRI_CHECK_EQ(listed, counters_.free_resident + counters_.free_released);
 }
 

@@ -136,5 +136,43 @@ CASE(AgreesWithASortedSetUnderRandomOperations) {
   }
 }
 
+// A span may become what keeps it between the same neighbours, and the walk stays in order.
+CASE(KnowsWhichChangesLeaveASpanWhereItIs) {
+  Random random(testing::seed_of_this_run());
+  FreeSpans spans;
+  std::vector<std::unique_ptr<Span>> list;
+  std::set<std::pair<Pages, PageId>> model;
+  for (PageId i = 0; i < 50; ++i) {
+    const Pages pages = random.between(100, 400);
+    list.push_back(std::make_unique<Span>(span_of(i * 1000, pages)));
+    spans.insert(list.back().get());
+    model.insert({pages, i * 1000});
+  }
+  int kept = 0;
+  for (int step = 0; step < 20000; ++step) {
+    Span* span = list[random.below(50)].get();
+    const Pages pages = span->pages + random.between(0, 20) - 10;
+    const PageId first = span->first + random.between(0, 4) - std::min(2u, span->first % 1000);
+    auto others = model;
+    others.erase({span->pages, span->first});
+    const auto old_next = others.upper_bound({span->pages, span->first});
+    const bool stays =
+        old_next == others.upper_bound({pages, first}) && pages >= 128 && span->pages >= 128;
+    CHECK_EQ(spans.keeps_place(span, first, pages), stays);
+    if (!stays) continue;
+    ++kept;
+    model.erase({span->pages, span->first});
+    model.insert({pages, first});
+    span->pages = pages;
+    span->first = first;
+    auto next = model.begin();
+    spans.for_each([&](const Span& seen) {
+      CHECK(std::pair(seen.pages, seen.first) == *next);
+      ++next;
+    });
+  }
+  CHECK(kept > 1000);
+}
+
 }  // namespace
 }  // namespace tri
