@@ -1,19 +1,14 @@
 #include "engine/frontends/pymalloc_arenas/hooks.h"
 
-#include <dlfcn.h>
-
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
 #include "engine/frontends/malloc/engine.h"
 
-namespace tri {
-namespace {
-
 // From CPython's Include/cpython/pymem.h and objimpl.h; unchanged since 3.5. Declared here because
 // this library is built once, without Python's headers, for every version.
-enum PyMemAllocatorDomain : int { kRaw, kMem, kObject };
+extern "C" {
 struct PyMemAllocatorEx {
   void* context;
   void* (*malloc)(void*, size_t);
@@ -26,6 +21,22 @@ struct PyObjectArenaAllocator {
   void* (*alloc)(void*, size_t);
   void (*free)(void*, void*, size_t);
 };
+
+// Null in a program without CPython. The loader binds them before the constructor runs: asking
+// dlsym for what is not there took 20 us and 100 KiB of libc's and the loader's pages from every
+// program that is not Python.
+#define TRI_OF_CPYTHON [[gnu::weak, gnu::visibility("default")]]
+TRI_OF_CPYTHON int Py_IsInitialized();
+TRI_OF_CPYTHON const char* Py_GetVersion();
+TRI_OF_CPYTHON void PyMem_SetAllocator(int domain, PyMemAllocatorEx* allocator);
+TRI_OF_CPYTHON void PyObject_SetArenaAllocator(PyObjectArenaAllocator* allocator);
+#undef TRI_OF_CPYTHON
+}
+
+namespace tri {
+namespace {
+
+enum PyMemAllocatorDomain : int { kRaw, kMem, kObject };
 
 constinit Mode g_hooked = Mode::kMalloc;
 
@@ -67,9 +78,7 @@ void* arena_alloc(void*, size_t bytes) {
 void arena_free(void*, void* block, size_t) { deallocate(block); }
 
 bool is_free_threaded() {
-  void* const version = ::dlsym(RTLD_DEFAULT, "Py_GetVersion");
-  return version != nullptr &&
-         std::strstr(reinterpret_cast<const char* (*)()>(version)(), "free-threading") != nullptr;
+  return Py_GetVersion != nullptr && std::strstr(Py_GetVersion(), "free-threading") != nullptr;
 }
 
 }  // namespace
@@ -77,25 +86,21 @@ bool is_free_threaded() {
 void hook_python(Mode mode) {
   if (mode == Mode::kMalloc) return;
   // Loaded into a running interpreter: its objects come from elsewhere and go back there.
-  void* const initialized = ::dlsym(RTLD_DEFAULT, "Py_IsInitialized");
-  if (initialized == nullptr || reinterpret_cast<int (*)()>(initialized)() != 0) return;
+  if (Py_IsInitialized == nullptr || Py_IsInitialized() != 0) return;
   const char* asked = ::secure_getenv("PYTHONMALLOC");
   if (asked != nullptr && *asked != '\0') return;
   if (mode == Mode::kFull) {
-    void* const set = ::dlsym(RTLD_DEFAULT, "PyMem_SetAllocator");
-    if (set == nullptr || is_free_threaded()) return;
-    const auto set_allocator = reinterpret_cast<void (*)(int, PyMemAllocatorEx*)>(set);
+    if (PyMem_SetAllocator == nullptr || is_free_threaded()) return;
     const bool here = g_tiers.caches.by_processor();
     PyMemAllocatorEx ours = {nullptr, here ? python_malloc_here : python_malloc, python_calloc,
                              python_realloc, here ? python_free_here : python_free};
-    set_allocator(kMem, &ours);
+    PyMem_SetAllocator(kMem, &ours);
     ours.malloc = here ? python_object_malloc_here : python_object_malloc;
-    set_allocator(kObject, &ours);
+    PyMem_SetAllocator(kObject, &ours);
   } else {
-    void* const set = ::dlsym(RTLD_DEFAULT, "PyObject_SetArenaAllocator");
-    if (set == nullptr || is_free_threaded()) return;
+    if (PyObject_SetArenaAllocator == nullptr || is_free_threaded()) return;
     PyObjectArenaAllocator ours = {nullptr, arena_alloc, arena_free};
-    reinterpret_cast<void (*)(PyObjectArenaAllocator*)>(set)(&ours);
+    PyObject_SetArenaAllocator(&ours);
   }
   g_hooked = mode;
 }
