@@ -463,16 +463,16 @@ bool CacheTier::try_drain(ThreadCache& cache) {
   return sleep == platform::Sleep::kInSystemCall;
 }
 
-unsigned CacheTier::drain_idle(uint64_t now_ms, uint32_t idle_ms) {
+unsigned CacheTier::drain_idle(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms) {
   if (by_processor()) return drain_processors(now_ms, idle_ms);
   unsigned holding = 0;
   bool more = true;
-  while (more) holding = drain_some(now_ms, idle_ms, &more);
+  while (more) holding = drain_some(now_ms, drain_ms, idle_ms, &more);
   return holding;
 }
 
 // A few at a time, because threads that begin or end wait for the registry's lock meanwhile.
-unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more) {
+unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms, bool* more) {
   constexpr unsigned kAtOnce = 16;
   const Guard guard(registry_lock_);
   unsigned holding = 0;
@@ -497,9 +497,9 @@ unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more) {
     const uint64_t idle_ns = (now_ms - cache->idle_since_ms) * 1000000 / tunable::kIdlePart;
     if (cache->idle_since_ms == 0 || cpu_ns - cache->cpu_ns > idle_ns) {
       cache->cpu_ns = cpu_ns;
-      cache->idle_since_ms = now_ms;
+      cache->idle_since_ms = busy_ms_ = now_ms;
     }
-    if (now_ms - cache->idle_since_ms < idle_ms || drained == kAtOnce || !try_drain(*cache)) {
+    if (now_ms - cache->idle_since_ms < drain_ms || drained == kAtOnce || !try_drain(*cache)) {
       holding += cache->unreadable ? 0 : 1;
     } else {
       ++drained;
@@ -507,7 +507,7 @@ unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more) {
     }
   }
   *more = drained == kAtOnce;
-  return holding;
+  return holding == 0 && now_ms - busy_ms_ < idle_ms ? 1 : holding;
 }
 
 bool CacheTier::trim_transfer(bool everything) {

@@ -119,12 +119,20 @@ class CacheTier {
   // fill again by use.
   void flush(ThreadState& state);
 
-  // Empties caches of threads that used next to no CPU for `idle_ms`, and those that are vacant for
-  // so long. Returns how many of both hold something and may not be emptied yet. Called often
-  // enough to notice: a thread is idle when its CPU time has not changed between two calls that far
-  // apart. With caches of processors: those from which nothing was taken for so long, and all when
-  // the process used next to no CPU.
-  unsigned drain_idle(uint64_t now_ms, uint32_t idle_ms);
+  // Empties caches of threads that used next to no CPU for `drain_ms`, and those that are vacant
+  // for `idle_ms`. Returns how many hold something and may not be emptied yet; 1 as well when there
+  // are none, but some thread was busy within `idle_ms`. Called often enough to notice: a thread is
+  // idle when its CPU time has not changed between two calls that far apart. With caches of
+  // processors: those from which nothing was taken for `idle_ms`, and all when the process used
+  // next to no CPU.
+  unsigned drain_idle(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms);
+  unsigned drain_idle(uint64_t now_ms, uint32_t idle_ms) {
+    return drain_idle(now_ms, idle_ms, idle_ms);
+  }
+  // Whether several threads hold so much that one which pauses should not keep its share.
+  bool crowded() const {
+    return cache_count() >= tunable::kCrowd && claimed() >= tunable::kCrowdBytes;
+  }
   // Gives what lay unused in the transfer caches since the last call, or all of it, to the spans.
   // Returns whether any transfer cache still holds something.
   bool trim_transfer(bool everything);
@@ -191,7 +199,7 @@ class CacheTier {
   void unclaim(ThreadCache& cache, size_t bytes);
   static size_t loose_in(CentralFreeList& central);
   bool try_drain(ThreadCache& cache);
-  unsigned drain_some(uint64_t now_ms, uint32_t idle_ms, bool* more);
+  unsigned drain_some(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms, bool* more);
   bool process_idles(uint64_t now_ms, uint32_t idle_ms);
   bool close_and_flush(ThreadCache& cache);
   void flush_processors();
@@ -230,6 +238,7 @@ class CacheTier {
   // The scavenger's notes on the process; under the registry's lock.
   uint64_t cpu_ns_ = 0;
   uint64_t idle_since_ms_ = 0;
+  uint64_t busy_ms_ = 0;  // when some thread was last seen to use CPU
 
   // Slot arrays in powers of two, null slot included: 8, 16, ... 16384.
   static constexpr unsigned kSmallestSlots = 3, kLargestSlots = 14;

@@ -178,6 +178,25 @@ size_t largest_sensible_request() {
   return (static_cast<size_t>(machine.totalram) + machine.totalswap) * machine.mem_unit;
 }
 
+size_t own_resident_bytes() {
+  // Pages: all addresses, those resident, and of these the files' (proc(5), statm).
+  char text[96];
+  const long file =
+      system_call(SYS_openat, AT_FDCWD, as_long("/proc/self/statm"), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  const long length = system_call(SYS_read, file, as_long(text), sizeof text - 1);
+  system_call(SYS_close, file);
+  if (length <= 0) return 0;
+  text[length] = '\0';
+  size_t fields[3] = {};
+  const char* at = text;
+  for (size_t& field : fields) {
+    for (; *at >= '0' && *at <= '9'; ++at) field = field * 10 + static_cast<size_t>(*at - '0');
+    if (*at == ' ') ++at;
+  }
+  return (fields[1] - std::min(fields[1], fields[2])) * linux_os().page_bytes;
+}
+
 size_t address_space_limit() {
   rlimit limit;
   const long result = system_call(SYS_prlimit64, 0, RLIMIT_AS, 0, as_long(&limit));

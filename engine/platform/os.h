@@ -51,6 +51,10 @@ const Os& linux_os();
 // them (vm.overcommit_memory = 0, the heuristic); SIZE_MAX where it does not.
 size_t largest_sensible_request();
 
+// Memory that is the process's own, without the pages of files: what the kernel counts, to within
+// some 100 KiB. 0 where there is no /proc.
+size_t own_resident_bytes();
+
 // Bytes of address space that the process may have (RLIMIT_AS); SIZE_MAX when unlimited.
 size_t address_space_limit();
 

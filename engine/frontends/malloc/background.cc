@@ -7,6 +7,7 @@
 
 #include "engine/base/tunables.h"
 #include "engine/frontends/malloc/engine.h"
+#include "engine/frontends/malloc/peak_watch.h"
 #include "engine/frontends/malloc/reports.h"
 #include "engine/frontends/malloc/settings.h"
 #include "engine/frontends/pools/pools.h"
@@ -107,13 +108,27 @@ void Background::run(uint32_t generation) {
   Scavenger scavenger(g_tiers.page_heap, go_on);
   StatsLines lines;
   uint64_t holes_ms = now_ms();
+  PeakWatch peak;
+  uint64_t looked_ms = 0;
   const auto current = [&](uint32_t state) {
     return state_.load() == state && generation_.load() == generation;
   };
   while (current(kRunning)) {
     const uint64_t now = now_ms();
-    const bool threads_hold =
-        g_tiers.caches.drain_idle(now, setting_ms(g_settings.idle_drain_ms)) != 0;
+    const uint32_t idle_ms = setting_ms(g_settings.idle_drain_ms);
+    const bool crowded = g_tiers.caches.crowded();
+    const bool hurry = crowded && peak.rises(now, platform::own_resident_bytes());
+    const uint32_t pause_ms = hurry ? idle_ms / tunable::kCrowdPart : idle_ms;
+    const bool threads_hold = g_tiers.caches.drain_idle(now, pause_ms, idle_ms) != 0;
+    const uint32_t tick = std::min(within(g_settings.release_delay_ms, tunable::kTicksPerDelay),
+                                   within(g_settings.idle_drain_ms, tunable::kTicksPerDelay));
+    const uint32_t crowd_tick =
+        within(g_settings.idle_drain_ms, tunable::kCrowdPart * tunable::kTicksPerDelay);
+    if (crowded && threads_hold && now - looked_ms < tick) {  // the rest can wait
+      platform::futex_wait_for(&state_, kRunning, crowd_tick);
+      continue;
+    }
+    looked_ms = now;
     // When every thread is idle nobody will come for what lies between them either.
     const bool transfer_holds = g_tiers.caches.trim_transfer(!threads_hold);
     const bool pools_left = pools::g_pools.look();
@@ -140,8 +155,7 @@ void Background::run(uint32_t generation) {
         continue;
       }
     }
-    uint32_t wait = std::min(within(g_settings.release_delay_ms, tunable::kTicksPerDelay),
-                             within(g_settings.idle_drain_ms, tunable::kTicksPerDelay));
+    uint32_t wait = crowded ? std::min(tick, crowd_tick) : tick;
     if (prints) wait = std::min(wait, 1000u);
     platform::futex_wait_for(&state_, kRunning, wait);
   }

@@ -76,6 +76,38 @@ CASE(ASleepersCacheIsDrainedOnceItHasBeenIdleLongEnough) {
   CHECK_EQ(tiers.caches.central(kSmall).counters().live, 0u);
 }
 
+// Sooner than the process counts as idle, where that is asked for: it is not idle yet.
+CASE(ACacheMayBeDrainedBeforeTheProcessIsIdle) {
+  SmallTiers tiers;
+  Sleeper sleeper(tiers.caches);
+  CHECK_EQ(tiers.caches.drain_idle(1000, 50, 400), 1u);
+  CHECK_EQ(tiers.caches.drain_idle(1049, 50, 400), 1u);
+  CHECK(sleeper.cached() != 0);
+  CHECK_EQ(tiers.caches.drain_idle(1050, 50, 400), 1u);
+  CHECK_EQ(sleeper.cached(), 0u);
+  CHECK_EQ(tiers.caches.drain_idle(1399, 50, 400), 1u);
+  CHECK_EQ(tiers.caches.drain_idle(1400, 50, 400), 0u);
+  CHECK_EQ(tiers.caches.idle_drains(), 1u);
+  sleeper.wake();
+  tiers.caches.verify();
+}
+
+CASE(SeveralThreadsThatHoldMuchAreACrowd) {
+  SmallTiers tiers;
+  std::vector<std::unique_ptr<Sleeper>> sleepers;
+  while (sleepers.size() < tunable::kCrowd) {
+    CHECK(!tiers.caches.crowded());
+    sleepers.push_back(std::make_unique<Sleeper>(tiers.caches));
+  }
+  CHECK(!tiers.caches.crowded());  // they hold little
+  while (tiers.caches.claimed() < tunable::kCrowdBytes) {
+    CHECK(!tiers.caches.crowded());
+    sleepers.push_back(std::make_unique<Sleeper>(tiers.caches));
+  }
+  CHECK(tiers.caches.crowded());
+  for (const auto& sleeper : sleepers) sleeper->wake();
+}
+
 CASE(ADrainedCacheIsLeftAloneUntilItIsUsedAgain) {
   SmallTiers tiers;
   Sleeper sleeper(tiers.caches);
