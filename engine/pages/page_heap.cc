@@ -166,31 +166,20 @@ Pages PageHeap::released_in(const Span* span, PageId first, Pages pages) const {
   return span->released == span->pages ? pages : arena_.count_released(first, pages);
 }
 
-// Takes the front of a free span where that leaves a long run in the place of a long run: the run
-// that a heap grows into, mostly, and not a word to the sets. nullptr: it does not, or cannot.
-Span* PageHeap::cut_front(Span* span, Pages pages, Pages was_released) {
-  const PageId rest = span->first + pages;
-  const Pages rest_pages = span->pages - pages;
-  const Pages rest_released = span->released - was_released;
-  if (!stays_in_place(span, rest, rest_pages, rest_released)) return nullptr;
-  Span* front = new_span(span->first, pages, was_released);
-  if (front != nullptr) change_free(span, rest, rest_pages, rest_released);
-  return front;
-}
-
 // Takes the middle of a free span for the program, and what is left on both sides stays free. On
 // failure all of it does, and the result is nullptr.
 Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
   const PageId first = span->first + offset;
   const Pages was_released = released_in(span, first, pages);
   if (!admit(size_t{resident_pages()} + was_released)) return nullptr;
-  if (offset == 0 && headroom == 0) {
-    if (Span* front = cut_front(span, pages, was_released)) {
-      hand_out(front, was_released);
-      return front;
-    }
-  }
   const Pages tail = span->pages - offset - pages - headroom;
+  if (offset == 0 && headroom == 0 && tail != 0) {  // mostly
+    Span* front = new_span(first, pages, was_released);
+    if (front == nullptr) return nullptr;
+    reshape(span, first + pages, tail, span->released - was_released);
+    hand_out(front, was_released);
+    return front;
+  }
   Span* front_span = nullptr;
   Span* tail_span = nullptr;
   bool possible = true;
@@ -407,17 +396,13 @@ bool PageHeap::extend(Span* span, Pages pages) {
   const Pages was_released = arena_.count_released(span->end(), needed);
   if (!admit(size_t{resident_pages()} + was_released)) return false;
   if (from_next != 0) {
-    const PageId rest = next->first + from_next;
-    const Pages rest_pages = next->pages - from_next;
-    const Pages rest_released = next->released - released_in(next, next->first, from_next);
-    if (stays_in_place(next, rest, rest_pages, rest_released)) {
-      change_free(next, rest, rest_pages, rest_released);
-    } else {
+    const Pages rest = next->pages - from_next;
+    if (rest == 0) {
       remove_free(next);
-      next->first = rest;
-      next->pages = rest_pages;
-      next->released = rest_released;
-      rest_pages == 0 ? destroy(next) : insert_free(next);
+      destroy(next);
+    } else {
+      const Pages taken = released_in(next, next->first, from_next);
+      reshape(next, next->first + from_next, rest, next->released - taken);
     }
   }
   const PageId first = span->end();
@@ -513,53 +498,49 @@ void PageHeap::remove_free(Span* span) {
   glance_.store(counters_.free_resident, std::memory_order_relaxed);
 }
 
-// A span of the sets becomes these pages, which keep it where it is there.
-void PageHeap::change_free(Span* span, PageId first, Pages pages, Pages released) {
-  counters_.free_released += released - span->released;  // may go down: unsigned wraps
-  counters_.free_resident += (pages - released) - (span->pages - span->released);
-  glance_.store(counters_.free_resident, std::memory_order_relaxed);
+// A free span becomes these pages. A long one that stays between its neighbours in the order, as
+// the run that a heap grows into mostly does, changes where it is in the sets.
+void PageHeap::reshape(Span* span, PageId first, Pages pages, Pages released) {
+  // Where hardware pages are longer than ours, a part of one counts for nothing (insert_free).
+  const bool stays = arena_.os().page_bytes <= kPageBytes &&
+                     span->resident == (released != pages) &&
+                     set_of(span).keeps_place(span, first, pages);
+  if (!stays) remove_free(span);
+  const Pages was_released = span->released;
+  const Pages was_resident = span->pages - was_released;
   span->first = first;
   span->pages = pages;
   span->released = released;
+  if (!stays) return insert_free(span);
+  counters_.free_released += released - was_released;  // may go down: unsigned wraps
+  counters_.free_resident += (pages - released) - was_resident;
+  glance_.store(counters_.free_resident, std::memory_order_relaxed);
   index(span);
 }
 
-bool PageHeap::stays_in_place(const Span* span, PageId first, Pages pages, Pages released) const {
-  // Where hardware pages are longer than ours, a part of one counts for nothing (insert_free).
-  if (arena_.os().page_bytes > kPageBytes) return false;
-  return span->resident == (released != pages) && set_of(span).keeps_place(span, first, pages);
-}
-
-// A free run and those beside it become one. Returns it: mostly the longest of them, longer where
-// it is in the sets.
+// A free run and those beside it become one, which is the longer one of those. Returns it.
 Span* PageHeap::merge_and_insert(Span* span) {
-  Span* const left = span->first == 0 ? nullptr : free_span_at(span->first - 1);
-  Span* const right = free_span_at(span->end());
-  const auto absorb = [&](Span* neighbour) {
-    if (neighbour == nullptr) return;
-    remove_free(neighbour);
-    span->first = std::min(span->first, neighbour->first);
-    span->pages += neighbour->pages;
-    span->released += neighbour->released;
-    destroy(neighbour);
-  };
-  Span* host = left;
-  if (host == nullptr || (right != nullptr && right->pages > host->pages)) host = right;
-  if (host != nullptr) {
-    absorb(host == left ? right : left);
-    const PageId first = std::min(host->first, span->first);
-    const Pages pages = host->pages + span->pages;
-    const Pages released = host->released + span->released;
-    if (stays_in_place(host, first, pages, released)) {
-      change_free(host, first, pages, released);
-      span->state = SpanState::kFree;
-      destroy(span);
-      return host;
-    }
-    absorb(host);
+  Span* host = span->first == 0 ? nullptr : free_span_at(span->first - 1);
+  Span* other = free_span_at(span->end());
+  if (host == nullptr || (other != nullptr && other->pages > host->pages)) std::swap(host, other);
+  span->state = SpanState::kFree;
+  if (host == nullptr) {
+    insert_free(span);
+    return span;
   }
-  insert_free(span);
-  return span;
+  PageId first = std::min(host->first, span->first);
+  Pages pages = host->pages + span->pages;
+  Pages released = host->released + span->released;
+  if (other != nullptr) {
+    first = std::min(first, other->first);
+    pages += other->pages;
+    released += other->released;
+    remove_free(other);
+    destroy(other);
+  }
+  reshape(host, first, pages, released);
+  destroy(span);
+  return host;
 }
 
 // --- giving back ----------------------------------------------------------------------------

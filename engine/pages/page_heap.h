@@ -162,7 +162,6 @@ class PageHeap {
   Span* find_growing(Pages pages);
   Span* longest_free() const;
   Span* carve(Span* span, Pages offset, Pages pages, Pages headroom);
-  Span* cut_front(Span* span, Pages pages, Pages was_released);
   void hand_out(Span* span, Pages was_released);
   Span* make_large(Span* span, size_t requested);
   Pages released_in(const Span* span, PageId first, Pages pages) const;
@@ -175,11 +174,9 @@ class PageHeap {
   Span* free_span_at(PageId page) const;
   void insert_free(Span* span);
   void remove_free(Span* span);
-  void change_free(Span* span, PageId first, Pages pages, Pages released);
-  bool stays_in_place(const Span* span, PageId first, Pages pages, Pages released) const;
+  void reshape(Span* span, PageId first, Pages pages, Pages released);
   Span* merge_and_insert(Span* span);
   FreeSpans& set_of(const Span* span) { return span->resident ? resident_ : released_; }
-  const FreeSpans& set_of(const Span* span) const { return span->resident ? resident_ : released_; }
   bool drop_mapping(PageId first, Pages pages);
   void destroy(Span* span);
   Pages releasable_range(const Span* span, PageId* first) const;
