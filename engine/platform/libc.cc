@@ -1,12 +1,12 @@
 #include "engine/platform/libc.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <link.h>
 
 #include <cstdint>
 #include <cstring>
 
+#include "engine/platform/proc_file.h"
 #include "engine/platform/syscalls.h"
 
 extern "C" [[gnu::weak]] void __libc_free(void*);  // glibc; musl has no such name
@@ -48,24 +48,10 @@ int note_library(dl_phdr_info* library, size_t, void* count_pointer) {
 
 // Where the process's brk heap began: field 47 of /proc/self/stat (proc(5): start_brk).
 uintptr_t heap_begin() {
-  char text[1024];
-  const long file =
-      system_call(SYS_openat, AT_FDCWD, as_long("/proc/self/stat"), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
-  const long length = system_call(SYS_read, file, as_long(text), sizeof text - 1);
-  system_call(SYS_close, file);
-  if (length <= 0) return 0;
-  text[length] = '\0';
+  const ProcFile<1024> stat("/proc/self/stat");
   // The second field is a name in brackets that may hold spaces and brackets.
-  const char* at = std::strrchr(text, ')');
-  if (at == nullptr) return 0;
-  for (int field = 2; field < 47; ++field) {
-    at = std::strchr(at + 1, ' ');
-    if (at == nullptr) return 0;
-  }
-  uintptr_t value = 0;
-  for (++at; *at >= '0' && *at <= '9'; ++at) value = value * 10 + static_cast<unsigned>(*at - '0');
-  return value;
+  const char* const name_end = std::strrchr(stat.text(), ')');
+  return name_end == nullptr ? 0 : number_in_field(name_end, 2, 47);
 }
 
 }  // namespace

@@ -1,5 +1,4 @@
 // The operating system's half of platform/os.h, for Linux.
-#include <fcntl.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
 #include <sys/auxv.h>
@@ -13,6 +12,7 @@
 
 #include "engine/base/bits.h"
 #include "engine/platform/os.h"
+#include "engine/platform/proc_file.h"
 #include "engine/platform/syscalls.h"
 
 // Newer than the headers of manylinux_2_28; the numbers are the kernel's ABI.
@@ -166,35 +166,18 @@ const Os& linux_os() {
 }
 
 size_t largest_sensible_request() {
-  char mode = '0';
-  const long file = system_call(SYS_openat, AT_FDCWD, as_long("/proc/sys/vm/overcommit_memory"),
-                                O_RDONLY | O_CLOEXEC);
-  if (file >= 0) {
-    system_call(SYS_read, file, as_long(&mode), 1);
-    system_call(SYS_close, file);
-  }
+  const ProcFile<8> mode("/proc/sys/vm/overcommit_memory");
   struct sysinfo machine = {};
-  if (mode != '0' || ::sysinfo(&machine) != 0) return SIZE_MAX;
+  if (number_in_field(mode.text(), 1, 1) != 0 || ::sysinfo(&machine) != 0) return SIZE_MAX;
   return (static_cast<size_t>(machine.totalram) + machine.totalswap) * machine.mem_unit;
 }
 
 size_t own_resident_bytes() {
-  // Pages: all addresses, those resident, and of these the files' (proc(5), statm).
-  char text[96];
-  const long file =
-      system_call(SYS_openat, AT_FDCWD, as_long("/proc/self/statm"), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
-  const long length = system_call(SYS_read, file, as_long(text), sizeof text - 1);
-  system_call(SYS_close, file);
-  if (length <= 0) return 0;
-  text[length] = '\0';
-  size_t fields[3] = {};
-  const char* at = text;
-  for (size_t& field : fields) {
-    for (; *at >= '0' && *at <= '9'; ++at) field = field * 10 + static_cast<size_t>(*at - '0');
-    if (*at == ' ') ++at;
-  }
-  return (fields[1] - std::min(fields[1], fields[2])) * linux_os().page_bytes;
+  // In pages: all addresses, those resident, and of these the files' (proc(5), statm).
+  const ProcFile<96> statm("/proc/self/statm");
+  const uint64_t resident = number_in_field(statm.text(), 1, 2);
+  const uint64_t of_files = number_in_field(statm.text(), 1, 3);
+  return (resident - std::min(resident, of_files)) * linux_os().page_bytes;
 }
 
 size_t address_space_limit() {

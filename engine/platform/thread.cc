@@ -1,11 +1,11 @@
 #include "engine/platform/thread.h"
 
-#include <fcntl.h>
 #include <linux/prctl.h>
 #include <signal.h>
 #include <time.h>
 
 #include "engine/base/text.h"
+#include "engine/platform/proc_file.h"
 #include "engine/platform/syscalls.h"
 
 namespace tri::platform {
@@ -36,14 +36,11 @@ Sleep look_at_thread(int32_t thread_id) {
       .put("/proc/self/task/")
       .number(static_cast<uint64_t>(thread_id))
       .put("/syscall");
-  const long file = system_call(SYS_openat, AT_FDCWD, as_long(path), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return Sleep::kUnknown;
   // "running", "-1 SP PC" when stopped outside a system call, or "NUMBER ARGUMENTS SP PC".
-  char text[32];
-  const long length = system_call(SYS_read, file, as_long(text), sizeof text);
-  system_call(SYS_close, file);
-  if (length <= 0) return Sleep::kUnknown;
-  return text[0] >= '0' && text[0] <= '9' ? Sleep::kInSystemCall : Sleep::kAwake;
+  const ProcFile<32> call(path);
+  const char first = call.text()[0];
+  if (first == '\0') return Sleep::kUnknown;
+  return first >= '0' && first <= '9' ? Sleep::kInSystemCall : Sleep::kAwake;
 }
 
 void wait_until_gone(int32_t thread_id) {

@@ -1,6 +1,5 @@
 #include "engine/frontends/malloc/peak_watch.h"
 
-#include "engine/platform/os.h"
 #include "tests/engine/support/expect.h"
 #include "tests/support/cases.h"
 
@@ -26,18 +25,6 @@ CASE(OrdinaryUpsAndDownsAreNoPeak) {
   for (uint64_t now = 2000; now < 9000; now += 100) {
     CHECK(!peak.rises(now, (now / 100 % 2 == 0 ? 20 : 99) * kStep));
   }
-}
-
-CASE(TheKernelSaysWhatIsResident) {
-  const size_t before = platform::own_resident_bytes();
-  CHECK(before != 0);
-  constexpr size_t kBytes = 64 * tunable::kMiB;
-  const platform::Os& os = platform::linux_os();
-  auto* const range = static_cast<char*>(os.reserve(kBytes, os.page_bytes));
-  CHECK(range != nullptr && os.commit(range, kBytes));
-  for (size_t i = 0; i < kBytes; i += os.page_bytes) range[i] = 1;
-  CHECK_GE(platform::own_resident_bytes(), before + kBytes - 4 * tunable::kMiB);
-  os.unreserve(range, kBytes);
 }
 
 }  // namespace

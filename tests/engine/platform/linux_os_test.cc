@@ -108,6 +108,15 @@ CASE(TheAddressSpaceLimitIsTheProcesss) {
   CHECK_EQ(address_space_limit(), limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limit.rlim_cur);
 }
 
+CASE(TheKernelSaysWhatIsResident) {
+  const size_t before = own_resident_bytes();
+  CHECK(before != 0);
+  const Reservation range(64 * kMiB);
+  CHECK(linux_os().commit(range.begin, range.bytes));
+  for (size_t i = 0; i < range.bytes; i += linux_os().page_bytes) range.begin[i] = 1;
+  CHECK_GE(own_resident_bytes(), before + range.bytes - 4 * kMiB);
+}
+
 CASE(ACallThatFailsLeavesErrnoAlone) {
   errno = 4711;
   CHECK(linux_os().reserve(size_t{1} << 60, 4096) == nullptr);
