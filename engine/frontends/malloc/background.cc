@@ -118,13 +118,16 @@ void Background::run(uint32_t generation) {
     const uint32_t idle_ms = setting_ms(g_settings.idle_drain_ms);
     const bool crowded = g_tiers.caches.crowded();
     const bool hurry = crowded && peak.rises(now, platform::own_resident_bytes());
-    const uint32_t pause_ms = hurry ? idle_ms / tunable::kCrowdPart : idle_ms;
-    const bool threads_hold = g_tiers.caches.drain_idle(now, pause_ms, idle_ms) != 0;
     const uint32_t tick = std::min(within(g_settings.release_delay_ms, tunable::kTicksPerDelay),
                                    within(g_settings.idle_drain_ms, tunable::kTicksPerDelay));
     const uint32_t crowd_tick =
         within(g_settings.idle_drain_ms, tunable::kCrowdPart * tunable::kTicksPerDelay);
-    if (crowded && threads_hold && now - looked_ms < tick) {  // the rest can wait
+    const bool due = !crowded || now - looked_ms >= tick;
+    const uint32_t pause_ms = hurry ? idle_ms / tunable::kCrowdPart : idle_ms;
+    // Each thread's clock is a system call: between the ticks only at a peak.
+    const bool threads_hold =
+        !(due || hurry) || g_tiers.caches.drain_idle(now, pause_ms, idle_ms) != 0;
+    if (!due && threads_hold) {  // the rest can wait
       platform::futex_wait_for(&state_, kRunning, crowd_tick);
       continue;
     }

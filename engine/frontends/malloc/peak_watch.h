@@ -1,5 +1,6 @@
 // Whether a process has more memory than ever before, or had so a moment ago: the time in which
-// memory is worth more than slow calls.
+// memory is worth more than slow calls. By the kernel's count: the page heap's own peak
+// (PageHeapCounters) holds blocks that were handed out and never touched.
 //
 // Policy only: no thread, no clock, no system call of its own. One caller at a time.
 #pragma once
