@@ -158,7 +158,7 @@ Span* large_span_at(const void* block) {
 }  // namespace
 
 // First what needs nothing done: a block that grows by little steps is resized many times for each
-// time that it changes. Lua and SQLite allocate everything by it.
+// time that it changes. Lua allocates everything by it.
 void* reallocate(void* block, size_t bytes) {
   if (block == nullptr) return allocate(bytes);
   if (bytes != 0) {
