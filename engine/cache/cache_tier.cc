@@ -282,11 +282,12 @@ void CacheTier::flush_all(ThreadCache& cache) {
 // For the blocks that come after the one at hand.
 void CacheTier::start_keeping(ThreadState& state) {
   if (caching_.load(std::memory_order_relaxed) != Caching::kByThread) return;
-  if (state.own == nullptr || state.own == kEnding) return;
   if (keepers_.load(std::memory_order_relaxed) >= tunable::kMaxKeepers) return;
-  // Also because the scavenger may have emptied the cache: it is the active one again then, which
-  // nothing else would bring about where a thread frees nothing but large blocks.
+  // Also because the thread may have no cache yet, or the scavenger has emptied it: it is the
+  // active one then, which nothing else would bring about where a thread frees nothing but large
+  // blocks.
   ThreadCache* cache = enter_own(state);
+  if (cache == nullptr) return;
   if (cache->kept.again == tunable::kKeptAfter && !cache->kept.allowed &&
       claim(*cache, tunable::kKeptBytes)) {
     // One too many, when two threads come at once, does no harm.

@@ -80,6 +80,11 @@ void after_slow_path(void* caller) {
   g_background.note_activity(caller);
 }
 
+// After the cache is in place: libc may allocate to remember the destructor.
+void watch_new_cache(bool had_cache) {
+  if (!had_cache && t_state.own != nullptr) watch_thread_end();
+}
+
 // At the limit, or when the OS refuses: everything that is free, wherever it lies.
 bool make_room_for_retry() { return release_everything() != 0; }
 
@@ -89,8 +94,7 @@ void* allocate_small(SizeClass size_class, size_t bytes, void* caller) {
   if (object == nullptr && make_room_for_retry()) {
     object = g_tiers.caches.allocate_slow(t_state, size_class, bytes);
   }
-  // After the cache is in place: libc may allocate to remember the destructor.
-  if (!had_cache && t_state.own != nullptr) watch_thread_end();
+  watch_new_cache(had_cache);
   after_slow_path(caller);
   return object;
 }
@@ -194,12 +198,14 @@ void deallocate_slow(void* block) {
     stop_foreign("free", block);
   }
   const SizeClass size_class = arena.class_of(arena.page_of(block));
+  const bool had_cache = t_state.own != nullptr;
   if (size_class == kLargeClass) {
     Span* span = checked_large("free", block);
     // Before the block is free: starting the thread allocates, and should not find its pages.
     g_background.note_activity(__builtin_return_address(0), span->pages);
     if (g_tiers.caches.keep(t_state, span)) return;
     g_tiers.page_heap.free(span);
+    watch_new_cache(had_cache);
     g_background.wake();
     return;
   } else if (reinterpret_cast<uintptr_t>(block) % kGranuleBytes != 0) {
@@ -207,9 +213,8 @@ void deallocate_slow(void* block) {
   } else if (g_tiers.caches.by_processor() && g_tiers.caches.push_here(size_class, block)) {
     return;
   } else {
-    const bool had_cache = t_state.own != nullptr;
     g_tiers.caches.deallocate_slow(t_state, size_class, block);
-    if (!had_cache && t_state.own != nullptr) watch_thread_end();
+    watch_new_cache(had_cache);
   }
   after_slow_path(__builtin_return_address(0));
 }

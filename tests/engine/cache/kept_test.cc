@@ -83,6 +83,22 @@ CASE(OneBlockIsKeptAndNoOtherLengthServed) {
   tiers.caches.verify();
 }
 
+// Also of a thread that has had no block of a size class yet.
+CASE(AThreadOfLargeBlocksOnlyKeepsOne) {
+  SmallTiers tiers;
+  FakeThread thread(tiers.caches);
+  unsigned rounds = 0;
+  for (bool kept = false; !kept && rounds < 100; ++rounds) {
+    Span* span = tiers.allocate(kPages);
+    kept = tiers.caches.keep(thread.state, span);
+    if (!kept) tiers.page_heap.free(span);
+  }
+  CHECK_LE(rounds, tunable::kKeptAfter + 3u);
+  tiers.caches.retire(thread.state);
+  CHECK_EQ(tiers.page_heap.counters().large_objects, 0u);
+  tiers.caches.verify();
+}
+
 CASE(LongBlocksAndThoseWithAHistoryGoToThePageHeap) {
   SmallTiers tiers;
   Keeper thread(tiers);
