@@ -464,12 +464,29 @@ bool CacheTier::try_drain(ThreadCache& cache) {
   return sleep == platform::Sleep::kInSystemCall;
 }
 
+// Whether all threads but the caller's used next to no CPU for so long: the caller may be giving
+// memory back, which takes its time.
+bool CacheTier::process_idles(uint64_t now_ms, uint32_t idle_ms) {
+  // In this order, or what the caller uses in between would make it a number below zero. It makes
+  // the number vary, too, so that of two such numbers the later may be the smaller.
+  const uint64_t caller_ns = platform::thread_cpu_ns(platform::current_thread_id());
+  const uint64_t cpu_ns = platform::process_cpu_ns() - caller_ns;
+  const uint64_t idle_ns = (now_ms - idle_since_ms_) * 1000000 / tunable::kIdlePart;
+  if (idle_since_ms_ == 0 || cpu_ns > cpu_ns_ + idle_ns) {
+    cpu_ns_ = cpu_ns;
+    idle_since_ms_ = now_ms;
+  }
+  return now_ms - idle_since_ms_ >= idle_ms;
+}
+
 unsigned CacheTier::drain_idle(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms) {
   if (by_processor()) return drain_processors(now_ms, idle_ms);
   unsigned holding = 0;
   bool more = true;
   while (more) holding = drain_some(now_ms, drain_ms, idle_ms, &more);
-  return holding;
+  // Threads at work may hold nothing: they have just been emptied, or ask for large blocks only.
+  const Guard guard(registry_lock_);
+  return !process_idles(now_ms, idle_ms) && holding == 0 ? 1 : holding;
 }
 
 // A few at a time, because threads that begin or end wait for the registry's lock meanwhile.
@@ -498,7 +515,7 @@ unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t drain_ms, uint32_t idle
     const uint64_t idle_ns = (now_ms - cache->idle_since_ms) * 1000000 / tunable::kIdlePart;
     if (cache->idle_since_ms == 0 || cpu_ns - cache->cpu_ns > idle_ns) {
       cache->cpu_ns = cpu_ns;
-      cache->idle_since_ms = busy_ms_ = now_ms;
+      cache->idle_since_ms = now_ms;
     }
     if (now_ms - cache->idle_since_ms < drain_ms || drained == kAtOnce || !try_drain(*cache)) {
       holding += cache->unreadable ? 0 : 1;
@@ -508,7 +525,7 @@ unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t drain_ms, uint32_t idle
     }
   }
   *more = drained == kAtOnce;
-  return holding == 0 && now_ms - busy_ms_ < idle_ms ? 1 : holding;
+  return holding;
 }
 
 bool CacheTier::trim_transfer(bool everything) {

@@ -121,10 +121,10 @@ class CacheTier {
 
   // Empties caches of threads that used next to no CPU for `drain_ms`, and those that are vacant
   // for `idle_ms`. Returns how many hold something and may not be emptied yet; 1 as well when there
-  // are none, but some thread was busy within `idle_ms`. Called often enough to notice: a thread is
-  // idle when its CPU time has not changed between two calls that far apart. With caches of
-  // processors: those from which nothing was taken for `idle_ms`, and all when the process used
-  // next to no CPU.
+  // are none, but threads other than the caller's were busy within `idle_ms`: 0 says that the
+  // process idles. Called often enough to notice: a thread is idle when its CPU time has not
+  // changed between two calls that far apart. With caches of processors: those from which nothing
+  // was taken for `idle_ms`, and all when the process idles.
   unsigned drain_idle(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms);
   unsigned drain_idle(uint64_t now_ms, uint32_t idle_ms) {
     return drain_idle(now_ms, idle_ms, idle_ms);
@@ -238,7 +238,6 @@ class CacheTier {
   // The scavenger's notes on the process; under the registry's lock.
   uint64_t cpu_ns_ = 0;
   uint64_t idle_since_ms_ = 0;
-  uint64_t busy_ms_ = 0;  // when some thread was last seen to use CPU
 
   // Slot arrays in powers of two, null slot included: 8, 16, ... 16384.
   static constexpr unsigned kSmallestSlots = 3, kLargestSlots = 14;

@@ -54,16 +54,6 @@ void CacheTier::flush_processors() {
   }
 }
 
-bool CacheTier::process_idles(uint64_t now_ms, uint32_t idle_ms) {
-  const uint64_t cpu_ns = platform::process_cpu_ns();
-  const uint64_t idle_ns = (now_ms - idle_since_ms_) * 1000000 / tunable::kIdlePart;
-  if (idle_since_ms_ == 0 || cpu_ns - cpu_ns_ > idle_ns) {
-    cpu_ns_ = cpu_ns;
-    idle_since_ms_ = now_ms;
-  }
-  return now_ms - idle_since_ms_ >= idle_ms;
-}
-
 // The caller holds the lock. Whether the cache was left alone long enough.
 bool CacheTier::lies_idle(ThreadCache& cache, uint64_t now_ms, uint32_t idle_ms) {
   const bool used = cache.used.load(std::memory_order_relaxed) != 0;
