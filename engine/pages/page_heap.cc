@@ -17,6 +17,10 @@ using platform::Guard;
 Span* PageHeap::allocate(Pages pages, size_t requested) {
   make_room(pages);
   const Guard guard(lock_);
+  return with_memory(place(pages, requested));
+}
+
+Span* PageHeap::place(Pages pages, size_t requested) {
   Span* span = find_best_fit(pages);
   return span == nullptr ? nullptr : make_large(carve(span, 0, pages, 0), requested);
 }
@@ -30,13 +34,14 @@ uint32_t PageHeap::allocate_small(SizeClass size_class, Pages pages, SpanHome ho
     Span* span = find_best_fit(pages);
     if (span != nullptr) span = carve(span, 0, pages, 0);
     if (span == nullptr) break;
+    counters_.small_in_use += pages;
+    with_memory(span);
     if (home == SpanHome::kBesideBits) {
       Span* beside = arena_.span_beside_bits(span->first);
       *static_cast<SpanHead*>(beside) = *span;
       destroy(span);
       span = beside;
     }
-    counters_.small_in_use += pages;
     span->state = SpanState::kSmall;
     span->size_class = size_class;
     span->live = 0;
@@ -50,12 +55,10 @@ uint32_t PageHeap::allocate_small(SizeClass size_class, Pages pages, SpanHome ho
 Span* PageHeap::allocate_for_zeroing(Pages pages, size_t requested) {
   make_room(pages);
   const Guard guard(lock_);
-  Span* span = find_best_fit(pages);
-  if (span == nullptr) return nullptr;
   keep_bits_ = true;
-  span = make_large(carve(span, 0, pages, 0), requested);
+  Span* span = place(pages, requested);
   keep_bits_ = false;
-  return span;
+  return with_memory(span);
 }
 
 void PageHeap::finish_zeroing(Span* span) {
@@ -71,7 +74,8 @@ Span* PageHeap::allocate_aligned(Pages pages, size_t alignment, size_t requested
   const Guard guard(lock_);
   Pages offset = 0;
   Span* span = find_aligned(pages, static_cast<Pages>(step), &offset);
-  return span == nullptr ? nullptr : make_large(carve(span, offset, pages, 0), requested);
+  if (span == nullptr) return nullptr;
+  return with_memory(make_large(carve(span, offset, pages, 0), requested));
 }
 
 // The smallest run that is long enough, if the block fits into it by luck: often the place that one
@@ -92,6 +96,26 @@ Span* PageHeap::find_aligned(Pages pages, Pages alignment, Pages* offset) {
 Span* PageHeap::allocate_growing(Pages pages, size_t requested) {
   make_room(pages);
   const Guard guard(lock_);
+  return with_memory(place_growing(pages, requested));
+}
+
+Span* PageHeap::allocate_to_move(Pages pages, size_t requested, bool grows) {
+  make_room(pages);
+  const Guard guard(lock_);
+  return grows ? place_growing(pages, requested) : place(pages, requested);
+}
+
+void PageHeap::finish_move(Span* span, bool remapped) {
+  const Guard guard(lock_);
+  if (remapped) {
+    span->released = 0;  // what it has now, the block had before
+    moved_mappings_.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    with_memory(span);
+  }
+}
+
+Span* PageHeap::place_growing(Pages pages, size_t requested) {
   Span* span = find_growing(pages);
   if (span == nullptr) return nullptr;
   const auto most =
@@ -210,12 +234,17 @@ Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
 
 // Pages that are free no more, and in no count yet: `was_released` of them have no memory.
 void PageHeap::hand_out(Span* span, Pages was_released) {
-  span->released = 0;
+  span->released = was_released;
   span->zero = was_released == span->pages;
-  span->remapped = span->grown = false;
+  span->grown = false;
   span->zeroing = keep_bits_ && !span->zero && was_released != 0;
   if (was_released != 0 && !span->zeroing) arena_.set_released(span->first, span->pages, false);
-  note_allocation(was_released, resident_pages() + span->pages);
+}
+
+// What carve() took, nullptr included, is in the counts, and the program is about to write to it.
+Span* PageHeap::with_memory(Span* span) {
+  if (span != nullptr) note_allocation(std::exchange(span->released, 0), resident_pages());
+  return span;
 }
 
 // What carve() took, nullptr included, becomes a large object.
@@ -311,7 +340,6 @@ bool PageHeap::admit(size_t after) {
 // --- freeing --------------------------------------------------------------------------------
 
 void PageHeap::free(Span* span, bool emptied) {
-  if (span->remapped) emptied = drop_mapping(span->first, span->pages);
   const Guard guard(lock_);
   TRI_CHECK(span->state == SpanState::kLarge);
   counters_.large_in_use -= span->pages + span->headroom;
@@ -319,7 +347,9 @@ void PageHeap::free(Span* span, bool emptied) {
   --counters_.large_objects;
   ++counters_.large_frees;
   counters_.large_requested_bytes -= span->requested;
-  largest_freed_ = std::max(largest_freed_, span->pages);
+  if (span->pages <= resident_pages() / tunable::kDebtLargeSlackPart) {
+    largest_freed_ = std::max(largest_freed_, span->pages);
+  }
   span->released = span->headroom;
   if (emptied) {
     arena_.set_released(span->first, span->pages, true);
@@ -370,12 +400,6 @@ uint32_t PageHeap::free_small(const EmptySpan* empty, uint32_t count) {
   return freed;
 }
 
-// A fresh mapping in place of one that realloc moved here: one mapping again with its neighbours.
-// The pages belong to the caller alone, so no lock is needed. False when they keep their memory.
-bool PageHeap::drop_mapping(PageId first, Pages pages) {
-  return arena_.os().refresh(arena_.address_of(first), bytes_of(pages));
-}
-
 bool PageHeap::extend(Span* span, Pages pages) {
   const Pages needed = pages - span->pages;
   make_room(needed);
@@ -418,14 +442,9 @@ bool PageHeap::extend(Span* span, Pages pages) {
 
 void PageHeap::shrink(Span* span, Pages pages) {
   const Pages tail = span->pages - pages;
-  const bool emptied = span->remapped && drop_mapping(span->first + pages, tail);
   const Guard guard(lock_);
   Span* freed = new_span(span->first + pages, tail + span->headroom, span->headroom);
   if (freed == nullptr) return;
-  if (emptied) {
-    arena_.set_released(freed->first, tail, true);
-    freed->released += tail;
-  }
   counters_.large_in_use -= freed->pages;
   counters_.headroom -= span->headroom;
   span->pages = pages;
@@ -590,9 +609,9 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     lock_.release();
 
     char* const begin = arena_.address_of(first);
-    const bool given = bytes_of(count) >= tunable::kRefreshBytes
-                           ? arena_.os().refresh(begin, bytes_of(count))
-                           : arena_.os().release(begin, bytes_of(count));
+    const bool afresh = bytes_of(count) >= tunable::kRefreshBytes;
+    const bool given = afresh ? arena_.os().refresh(begin, bytes_of(count))
+                              : arena_.os().release(begin, bytes_of(count));
     if (given) release_bits_around(span, first, count);
 
     lock_.acquire();
@@ -604,6 +623,7 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
       span->released += resident;
       ++counters_.releases;
       counters_.released_pages += resident;
+      if (afresh) forget_moved_mappings(count);
     }
     merge_and_insert(span);
     low_water_ = std::min(low_water_, counters_.free_resident);
@@ -615,6 +635,13 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     if (awaited && go_on != nullptr) break;  // it is needed, and would be out of the sets again
   }
   return total;
+}
+
+// So many of them at most have been in pages that have a fresh mapping now.
+void PageHeap::forget_moved_mappings(Pages pages) {
+  const auto most = static_cast<uint32_t>(bytes_of(pages) / tunable::kRemapBytes);
+  const uint32_t before = moved_mappings_.load(std::memory_order_relaxed);
+  moved_mappings_.store(before - std::min(before, most), std::memory_order_relaxed);
 }
 
 // Bits of pages beside those that were given back, too, where they lie in one hardware page. A heap

@@ -82,6 +82,15 @@ class PageHeap {
   // One for a block that keeps growing, where there is room for it, with up to as many untouched
   // pages of head-room behind it.
   Span* allocate_growing(Pages pages, size_t requested = 0);
+  // Where a large block moves to, of a kind that `grows` or not. Until finish_move(), which is to
+  // be called before it is copied there, or after page tables were, `Span::released` says how many
+  // of the pages have no memory, and these are no memory that the program has taken.
+  Span* allocate_to_move(Pages pages, size_t requested, bool grows);
+  void finish_move(Span* span, bool remapped);
+  // Whether another mapping may be moved: each stays one of its own until it is given back.
+  bool may_remap() const {
+    return moved_mappings_.load(std::memory_order_relaxed) < tunable::kMaxMovedMappings;
+  }
   // A large block in place: the program now wants `requested` bytes of it.
   void set_requested(Span* span, size_t requested);
 
@@ -163,7 +172,10 @@ class PageHeap {
   Span* longest_free() const;
   Span* carve(Span* span, Pages offset, Pages pages, Pages headroom);
   void hand_out(Span* span, Pages was_released);
+  Span* with_memory(Span* span);
   Span* make_large(Span* span, size_t requested);
+  Span* place(Pages pages, size_t requested);
+  Span* place_growing(Pages pages, size_t requested);
   Pages released_in(const Span* span, PageId first, Pages pages) const;
   bool grow(Pages pages);
   void make_room(Pages pages);
@@ -177,10 +189,10 @@ class PageHeap {
   void reshape(Span* span, PageId first, Pages pages, Pages released);
   Span* merge_and_insert(Span* span);
   FreeSpans& set_of(const Span* span) { return span->resident ? resident_ : released_; }
-  bool drop_mapping(PageId first, Pages pages);
   void destroy(Span* span);
   Pages releasable_range(const Span* span, PageId* first) const;
   Pages resident_range(const Span* span, Pages wanted, PageId* first) const;
+  void forget_moved_mappings(Pages pages);
   void release_bits_around(const Span* span, PageId first, Pages count) const;
 
   static constexpr Pages kDebtStep = tunable::kDebtStepBytes >> kPageShift;
@@ -206,7 +218,9 @@ class PageHeap {
   std::atomic<Pages> growth_{0};
   std::atomic<uint64_t> paid_ms_{0};
   Pages largest_freed_ = 0;  // of the blocks that came back of late: fades as debts are paid
-  bool keep_bits_ = false;   // while carve() works for calloc
+  // How many mappings realloc has moved that may still be there. Written under the lock.
+  std::atomic<uint32_t> moved_mappings_{0};
+  bool keep_bits_ = false;  // while carve() works for calloc
   // Spans out of the sets while their memory is given back, how long they are together, and what
   // they still hold.
   // The count is written under the lock, and is the futex of who waits for them.

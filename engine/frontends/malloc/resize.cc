@@ -3,7 +3,8 @@
 //   small: stays while the new size fits and at least half of the object is used; what grows past
 //          32 KiB becomes whole pages, which can grow where they lie
 //   large: shrinks by splitting its tail off, down to 32 KiB; grows into its head-room, the free
-//          span behind it or new arena; else moves, from 1 MiB on by page tables alone
+//          span behind it or new arena; else moves, from 1 MiB on by page tables alone if it moves
+//          to pages without memory
 //
 // A block that grows for the second time moves to where untouched addresses follow it, so that the
 // growth of one buffer copies it a few times at most, whatever the step.
@@ -48,25 +49,27 @@ bool stays_within_its_pages(Span* span, size_t bytes) {
   return true;
 }
 
-// To a new span, by page tables. nullptr: it could not be had; the block is where it was.
+// To a new span: by page tables, unless that has memory of its own, which they would drop. nullptr:
+// it could not be had; the block is where it was.
 void* move_large(Span* span, size_t bytes) {
   const auto pages = static_cast<Pages>(pages_for(bytes));
   PageHeap& page_heap = g_tiers.page_heap;
-  Span* fresh =
-      span->grown ? page_heap.allocate_growing(pages, bytes) : page_heap.allocate(pages, bytes);
+  Span* fresh = page_heap.allocate_to_move(pages, bytes, span->grown);
   if (fresh == nullptr) return nullptr;
   char* const from = g_tiers.arena.address_of(span->first);
   char* const to = g_tiers.arena.address_of(fresh->first);
   const size_t old_bytes = bytes_of(span->pages);
   // Page tables move whole hardware pages, and what lies behind the block must be mapped.
   const Arena& arena = g_tiers.arena;
-  const bool remapped = old_bytes >= tunable::kRemapBytes && arena.reserved() &&
-                        arena.os().page_bytes <= kPageBytes &&
-                        arena.os().remap(from, to, old_bytes);
+  const bool remapped =
+      old_bytes >= tunable::kRemapBytes && fresh->released > pages / tunable::kRemapReleasedPart &&
+      page_heap.may_remap() && arena.reserved() && arena.os().page_bytes <= kPageBytes &&
+      arena.os().remap(from, to, old_bytes);
+  page_heap.finish_move(fresh, remapped);
   if (remapped) {
-    fresh->remapped = true;
     g_tiers.remapped_bytes.fetch_add(old_bytes, std::memory_order_relaxed);
   } else {
+    settle_debt();  // first, or what is due and the copy would be resident together
     std::memcpy(to, from, old_bytes);
   }
   fresh->grown = true;

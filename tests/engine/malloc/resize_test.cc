@@ -85,6 +85,19 @@ CASE(MovesABigBlockByItsPageTables) {
   MallocEngine::verify();
 }
 
+CASE(CopiesWhereMemoryIs) {
+  MallocEngine engine;
+  void* block = filled(4 * kMiB);
+  allocate(kMiB);
+  void* room = allocate(6 * kMiB);
+  allocate(kMiB);
+  deallocate(room);
+  CHECK(reallocate(block, 5 * kMiB) == room);
+  CHECK_EQ(engine.os.remaps(), 0u);
+  check(room, 4 * kMiB);
+  MallocEngine::verify();
+}
+
 CASE(CopiesWhereTheKernelCannotRemap) {
   MallocEngine engine;
   void* block = filled(4 * kMiB);
@@ -93,6 +106,7 @@ CASE(CopiesWhereTheKernelCannotRemap) {
   void* room = allocate(6 * kMiB);
   allocate(kMiB);
   deallocate(room);
+  CHECK(g_tiers.page_heap.release(6 * kMiB >> kPageShift) != 0);
   engine.os.fail_every_call();
   void* moved = reallocate(block, 5 * kMiB);
   CHECK(moved != nullptr && moved != block);

@@ -372,29 +372,48 @@ CASE(ABlockWhosePagesMovedAwayIsFreeAndReleased) {
   CHECK(heap.allocate(10)->zero);
 }
 
-CASE(ARemappedBlockGetsAFreshMappingWhenFreed) {
+// Page tables bring the memory along: there never is more than before.
+CASE(ABlockThatIsRemappedTakesNoMemory) {
   SmallHeap heap;
-  Span* span = heap.allocate(10);
-  span->remapped = true;
-  memset(heap.address_of(span), 1, bytes_of(10));
-  const Range range{heap.address_of(span), bytes_of(10)};
-  heap.page_heap.free(span);
-  CHECK(heap.os.refreshed() == std::vector{range});
+  Span* const block = heap.allocate(10);
+  heap.allocate(10);
+  const PageHeapCounters before = heap.page_heap.counters();
+  Span* const fresh = heap.page_heap.allocate_to_move(12, bytes_of(12), false);
+  CHECK_EQ(fresh->released, 12u);
+  heap.page_heap.finish_move(fresh, true);
+  heap.page_heap.free(block, true);
+  CHECK_EQ(fresh->released, 0u);
+  CHECK_EQ(heap.page_heap.counters().peak_resident, before.peak_resident);
+  CHECK_EQ(heap.page_heap.counters().refaulted_pages, before.refaulted_pages);
   heap.page_heap.verify();
-  Span* again = heap.allocate(10);
-  CHECK(again->zero);
-  CHECK_EQ(heap.address_of(again)[0], 0);
 }
 
-CASE(ShrinkingARemappedBlockRefreshesItsTailOnly) {
+CASE(ABlockThatIsCopiedTakesMemoryBeforeItGivesBack) {
   SmallHeap heap;
-  Span* span = heap.allocate(10);
-  span->remapped = true;
-  memset(heap.address_of(span), 1, bytes_of(10));
-  heap.page_heap.shrink(span, 4);
-  CHECK(heap.os.refreshed() == (std::vector{Range{heap.arena.address_of(4), bytes_of(6)}}));
-  CHECK_EQ(heap.address_of(span)[bytes_of(4) - 1], 1);
+  Span* const block = heap.allocate(10);
+  heap.allocate(10);
+  const PageHeapCounters before = heap.page_heap.counters();
+  Span* const fresh = heap.page_heap.allocate_to_move(12, bytes_of(12), false);
+  heap.page_heap.finish_move(fresh, false);
+  CHECK_EQ(fresh->released, 0u);
+  CHECK_EQ(heap.page_heap.counters().peak_resident, before.peak_resident + 12);
+  CHECK_EQ(heap.page_heap.counters().refaulted_pages, before.refaulted_pages + 12);
+  heap.page_heap.free(block);
   heap.page_heap.verify();
+}
+
+CASE(MovedMappingsAreLimitedUntilTheyAreGivenBack) {
+  SmallHeap heap;
+  constexpr auto kRun = static_cast<Pages>(tunable::kRefreshBytes >> kPageShift);
+  Span* const run = heap.allocate(kRun);
+  for (uint32_t i = 0; i < tunable::kMaxMovedMappings; ++i) {
+    CHECK(heap.page_heap.may_remap());
+    heap.page_heap.finish_move(run, true);
+  }
+  CHECK(!heap.page_heap.may_remap());
+  heap.page_heap.free(run);
+  heap.page_heap.release(kRun);
+  CHECK(heap.page_heap.may_remap());
 }
 
 // --- misuse and damage ----------------------------------------------------------------------
