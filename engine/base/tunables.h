@@ -39,12 +39,13 @@ inline constexpr size_t kMetadataStepBytes = 64 * kKiB;
 // than the system call and the TLB flush.
 inline constexpr size_t kRemapBytes = 1 * kMiB;
 // And only where more than this part has no memory: what has, would be dropped for it. Two lists
-// that grow in turns to 16 MiB, again and again (bench/micro/growth.c), take 31 to 60 us a step
-// instead of 79, bench/python/growth.py 11 % less time.
+// that grow in turns to 16 MiB, again and again (bench/micro/growth.c), take 70 us a step instead
+// of 81, bench/python/growth.py 13 % less time.
 inline constexpr uint32_t kRemapReleasedPart = 8;
-// A moved block is a mapping of the kernel's by itself, and splits another one, until its memory is
-// given back. A process may have 65530 (DEFAULT_MAX_MAP_COUNT in include/linux/mm.h).
-inline constexpr uint32_t kMaxMovedMappings = 4096;
+// A moved block is a mapping of the kernel's by itself, and splits another one. When it is freed,
+// so many may stay that way, with their memory, until everything free is given back; a process may
+// have 65530 in all (DEFAULT_MAX_MAP_COUNT in include/linux/mm.h).
+inline constexpr uint32_t kMaxKeptMappings = 256;
 // A block that grows for the second time gets as much untouched address space behind it as it has
 // pages, up to this.
 inline constexpr size_t kMaxHeadroomBytes = 1 * kGiB;

@@ -55,8 +55,10 @@ uint32_t PageHeap::allocate_small(SizeClass size_class, Pages pages, SpanHome ho
 Span* PageHeap::allocate_for_zeroing(Pages pages, size_t requested) {
   make_room(pages);
   const Guard guard(lock_);
-  keep_bits_ = true;
-  Span* span = place(pages, requested);
+  Span* span = find_best_fit(pages);
+  if (span == nullptr) return nullptr;
+  keep_bits_ = true;  // only now: to find one may have taken dropping the lock
+  span = make_large(carve(span, 0, pages, 0), requested);
   keep_bits_ = false;
   return with_memory(span);
 }
@@ -102,17 +104,24 @@ Span* PageHeap::allocate_growing(Pages pages, size_t requested) {
 Span* PageHeap::allocate_to_move(Pages pages, size_t requested, bool grows) {
   make_room(pages);
   const Guard guard(lock_);
-  return grows ? place_growing(pages, requested) : place(pages, requested);
+  Span* span = grows ? place_growing(pages, requested) : place(pages, requested);
+  if (span != nullptr) moving_ += span->released;
+  return span;
 }
 
-void PageHeap::finish_move(Span* span, bool remapped) {
+void PageHeap::begin_copy(Span* to) {
   const Guard guard(lock_);
-  if (remapped) {
-    span->released = 0;  // what it has now, the block had before
-    moved_mappings_.fetch_add(1, std::memory_order_relaxed);
-  } else {
-    with_memory(span);
-  }
+  moving_ -= to->released;
+  with_memory(to);
+}
+
+void PageHeap::finish_remap(Span* from, Span* to) {
+  const Guard guard(lock_);
+  moving_ -= to->released;
+  to->released = std::min(to->released, to->pages - from->pages);  // the rest came along
+  to->remapped = true;
+  put_back(from, true);
+  with_memory(to);
 }
 
 Span* PageHeap::place_growing(Pages pages, size_t requested) {
@@ -236,7 +245,7 @@ Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
 void PageHeap::hand_out(Span* span, Pages was_released) {
   span->released = was_released;
   span->zero = was_released == span->pages;
-  span->grown = false;
+  span->remapped = span->grown = false;
   span->zeroing = keep_bits_ && !span->zero && was_released != 0;
   if (was_released != 0 && !span->zeroing) arena_.set_released(span->first, span->pages, false);
 }
@@ -339,17 +348,23 @@ bool PageHeap::admit(size_t after) {
 
 // --- freeing --------------------------------------------------------------------------------
 
-void PageHeap::free(Span* span, bool emptied) {
+void PageHeap::free(Span* span) {
+  const bool emptied = span->remapped && join_mapping(span->first, span->pages);
   const Guard guard(lock_);
+  put_back(span, emptied);
+}
+
+// The caller holds the lock. `emptied`: its pages have no memory any more.
+void PageHeap::put_back(Span* span, bool emptied) {
   TRI_CHECK(span->state == SpanState::kLarge);
+  if (span->pages <= resident_pages() / tunable::kDebtLargeSlackPart) {
+    largest_freed_ = std::max(largest_freed_, span->pages);
+  }
   counters_.large_in_use -= span->pages + span->headroom;
   counters_.headroom -= span->headroom;
   --counters_.large_objects;
   ++counters_.large_frees;
   counters_.large_requested_bytes -= span->requested;
-  if (span->pages <= resident_pages() / tunable::kDebtLargeSlackPart) {
-    largest_freed_ = std::max(largest_freed_, span->pages);
-  }
   span->released = span->headroom;
   if (emptied) {
     arena_.set_released(span->first, span->pages, true);
@@ -360,6 +375,17 @@ void PageHeap::free(Span* span, bool emptied) {
   const bool grown = span->grown;
   Span* const run = merge_and_insert(span);
   if (grown) last_grown_ = run;
+}
+
+// Pages that are about to be free, and still the caller's alone, lie in a mapping that realloc has
+// moved. A few of those stay, with their memory, until that is given back; all others are replaced
+// at once, so that they are one mapping again with their neighbours. True: no memory is left.
+bool PageHeap::join_mapping(PageId first, Pages pages) {
+  if (kept_mappings_.load(std::memory_order_relaxed) >= tunable::kMaxKeptMappings) {
+    return arena_.os().refresh(arena_.address_of(first), bytes_of(pages));
+  }
+  kept_mappings_.fetch_add(1, std::memory_order_relaxed);
+  return false;
 }
 
 // Spans that empty together often lie together: those become one run before the free sets see it.
@@ -442,9 +468,14 @@ bool PageHeap::extend(Span* span, Pages pages) {
 
 void PageHeap::shrink(Span* span, Pages pages) {
   const Pages tail = span->pages - pages;
+  const bool emptied = span->remapped && join_mapping(span->first + pages, tail);
   const Guard guard(lock_);
   Span* freed = new_span(span->first + pages, tail + span->headroom, span->headroom);
   if (freed == nullptr) return;
+  if (emptied) {
+    arena_.set_released(freed->first, tail, true);
+    freed->released += tail;
+  }
   counters_.large_in_use -= freed->pages;
   counters_.headroom -= span->headroom;
   span->pages = pages;
@@ -609,9 +640,9 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     lock_.release();
 
     char* const begin = arena_.address_of(first);
-    const bool afresh = bytes_of(count) >= tunable::kRefreshBytes;
-    const bool given = afresh ? arena_.os().refresh(begin, bytes_of(count))
-                              : arena_.os().release(begin, bytes_of(count));
+    const bool given = bytes_of(count) >= tunable::kRefreshBytes
+                           ? arena_.os().refresh(begin, bytes_of(count))
+                           : arena_.os().release(begin, bytes_of(count));
     if (given) release_bits_around(span, first, count);
 
     lock_.acquire();
@@ -623,9 +654,10 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
       span->released += resident;
       ++counters_.releases;
       counters_.released_pages += resident;
-      if (afresh) forget_moved_mappings(count);
     }
     merge_and_insert(span);
+    // Of what lay free, runs of kRefreshBytes are one mapping again with their neighbours.
+    if (resident_.largest() == nullptr) kept_mappings_.store(0, std::memory_order_relaxed);
     low_water_ = std::min(low_water_, counters_.free_resident);
     const bool awaited = std::exchange(release_awaited_, false);
     lock_.release();
@@ -635,13 +667,6 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
     if (awaited && go_on != nullptr) break;  // it is needed, and would be out of the sets again
   }
   return total;
-}
-
-// So many of them at most have been in pages that have a fresh mapping now.
-void PageHeap::forget_moved_mappings(Pages pages) {
-  const auto most = static_cast<uint32_t>(bytes_of(pages) / tunable::kRemapBytes);
-  const uint32_t before = moved_mappings_.load(std::memory_order_relaxed);
-  moved_mappings_.store(before - std::min(before, most), std::memory_order_relaxed);
 }
 
 // Bits of pages beside those that were given back, too, where they lie in one hardware page. A heap

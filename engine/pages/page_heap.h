@@ -82,20 +82,18 @@ class PageHeap {
   // One for a block that keeps growing, where there is room for it, with up to as many untouched
   // pages of head-room behind it.
   Span* allocate_growing(Pages pages, size_t requested = 0);
-  // Where a large block moves to, of a kind that `grows` or not. Until finish_move(), which is to
-  // be called before it is copied there, or after page tables were, `Span::released` says how many
-  // of the pages have no memory, and these are no memory that the program has taken.
+  // Where a large block moves to, of a kind that `grows` or not. Until one of the next two,
+  // `Span::released` says how many of the pages have no memory, and these count for nothing.
   Span* allocate_to_move(Pages pages, size_t requested, bool grows);
-  void finish_move(Span* span, bool remapped);
-  // Whether another mapping may be moved: each stays one of its own until it is given back.
-  bool may_remap() const {
-    return moved_mappings_.load(std::memory_order_relaxed) < tunable::kMaxMovedMappings;
-  }
+  // The block is about to be copied there.
+  void begin_copy(Span* to);
+  // Page tables have brought its memory along. Gives `from` back, which reads as zero now.
+  void finish_remap(Span* from, Span* to);
   // A large block in place: the program now wants `requested` bytes of it.
   void set_requested(Span* span, size_t requested);
 
-  // Gives a large span back. `emptied`: its pages have been moved away and read as zero.
-  void free(Span* span, bool emptied = false);
+  // Gives a large span back.
+  void free(Span* span);
   // Gives spans of a size class back, whose live bits are clear. Returns how many: fewer when there
   // is no memory for the structures of free spans; nothing has happened to those that are left.
   uint32_t free_small(const EmptySpan* empty, uint32_t count);
@@ -151,7 +149,7 @@ class PageHeap {
   uint64_t refaulted_pages();
   Pages resident_pages() const {
     return counters_.small_in_use + counters_.large_in_use - counters_.headroom +
-           counters_.free_resident + releasing_resident_;
+           counters_.free_resident + releasing_resident_ - moving_;
   }
   platform::Lock& lock() { return lock_; }
   Arena& arena() { return arena_; }
@@ -190,9 +188,10 @@ class PageHeap {
   Span* merge_and_insert(Span* span);
   FreeSpans& set_of(const Span* span) { return span->resident ? resident_ : released_; }
   void destroy(Span* span);
+  void put_back(Span* span, bool emptied);
+  bool join_mapping(PageId first, Pages pages);
   Pages releasable_range(const Span* span, PageId* first) const;
   Pages resident_range(const Span* span, Pages wanted, PageId* first) const;
-  void forget_moved_mappings(Pages pages);
   void release_bits_around(const Span* span, PageId first, Pages count) const;
 
   static constexpr Pages kDebtStep = tunable::kDebtStepBytes >> kPageShift;
@@ -218,8 +217,11 @@ class PageHeap {
   std::atomic<Pages> growth_{0};
   std::atomic<uint64_t> paid_ms_{0};
   Pages largest_freed_ = 0;  // of the blocks that came back of late: fades as debts are paid
-  // How many mappings realloc has moved that may still be there. Written under the lock.
-  std::atomic<uint32_t> moved_mappings_{0};
+  // Pages without memory to which blocks are being moved.
+  Pages moving_ = 0;
+  // How many mappings that realloc has moved were left as they are when their blocks were freed,
+  // since everything free was given back for the last time.
+  std::atomic<uint32_t> kept_mappings_{0};
   bool keep_bits_ = false;  // while carve() works for calloc
   // Spans out of the sets while their memory is given back, how long they are together, and what
   // they still hold.

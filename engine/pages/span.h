@@ -63,6 +63,7 @@ struct Span : SpanHead {
   uint64_t requested = 0;     // large: what the program asked for, in bytes
   bool zero : 1 = false;      // large: every page read as zero when it was handed out
   bool resident : 1 = false;  // free: it is in the set of spans with memory to give back
+  bool remapped : 1 = false;  // large: realloc has moved its mapping here
   bool zeroing : 1 = false;   // large: calloc has yet to clear some of it: see the page bits
   bool grown : 1 = false;     // large: realloc has enlarged it before
   // In a collected heap:
@@ -72,7 +73,7 @@ struct Span : SpanHead {
   uint32_t slot_granules = 0;  // the length of a record
 
   // Large: it is nothing but resident pages.
-  bool is_plain() const { return headroom == 0 && !zeroing && !grown; }
+  bool is_plain() const { return headroom == 0 && !remapped && !zeroing && !grown; }
   // Behind the pages that nobody else may take.
   PageId end_of_run() const { return end() + (state == SpanState::kLarge ? headroom : 0); }
 };

@@ -1,4 +1,5 @@
-// realloc: in place where it can, by remapping pages where the block is big, by copying otherwise.
+// realloc: in place where it can, by remapping pages where that spares memory, by copying
+// otherwise.
 //
 //   small: stays while the new size fits and at least half of the object is used; what grows past
 //          32 KiB becomes whole pages, which can grow where they lie
@@ -61,19 +62,20 @@ void* move_large(Span* span, size_t bytes) {
   const size_t old_bytes = bytes_of(span->pages);
   // Page tables move whole hardware pages, and what lies behind the block must be mapped.
   const Arena& arena = g_tiers.arena;
-  const bool remapped =
-      old_bytes >= tunable::kRemapBytes && fresh->released > pages / tunable::kRemapReleasedPart &&
-      page_heap.may_remap() && arena.reserved() && arena.os().page_bytes <= kPageBytes &&
-      arena.os().remap(from, to, old_bytes);
-  page_heap.finish_move(fresh, remapped);
+  const bool remapped = old_bytes >= tunable::kRemapBytes &&
+                        fresh->released > pages / tunable::kRemapReleasedPart && arena.reserved() &&
+                        arena.os().page_bytes <= kPageBytes &&
+                        arena.os().remap(from, to, old_bytes);
+  fresh->grown = true;
   if (remapped) {
+    page_heap.finish_remap(span, fresh);
     g_tiers.remapped_bytes.fetch_add(old_bytes, std::memory_order_relaxed);
   } else {
+    page_heap.begin_copy(fresh);
     settle_debt();  // first, or what is due and the copy would be resident together
     std::memcpy(to, from, old_bytes);
+    page_heap.free(span);
   }
-  fresh->grown = true;
-  page_heap.free(span, remapped);
   return to;
 }
 

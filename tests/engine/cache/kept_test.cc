@@ -105,10 +105,13 @@ CASE(LongBlocksAndThoseWithAHistoryGoToThePageHeap) {
   thread.come_and_go((tunable::kKeptBytes >> kPageShift) + 1);
   CHECK(!thread.keeps());
   thread.come_and_go();
-  Span* const span = thread.take();
-  span->grown = true;
-  thread.give(span);
-  CHECK(!thread.keeps());
+  for (const auto& spoil :
+       {+[](Span* span) { span->grown = true; }, +[](Span* span) { span->remapped = true; }}) {
+    Span* const span = thread.take();
+    spoil(span);
+    thread.give(span);
+    CHECK(!thread.keeps());
+  }
   tiers.caches.verify();
 }
 

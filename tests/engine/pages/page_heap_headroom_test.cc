@@ -114,8 +114,9 @@ CASE(TheNextBlockThatGrowsGoesWhereTheLastOneHasLain) {
   Span* grown = heap.page_heap.allocate_growing(100);
   grown->grown = true;
   const PageId place = grown->first;
+  heap.page_heap.free(grown);
+  heap.page_heap.release(UINT32_MAX);  // no memory is left there
   heap.page_heap.free(small_run);
-  heap.page_heap.free(grown, true);  // it had moved here by page tables: no memory is left
   Span* next = heap.page_heap.allocate_growing(5);
   CHECK_EQ(next->first, place);
   // While that one lives, others go elsewhere.

@@ -285,6 +285,42 @@ CASE(WhoNeedsMuchWaitsForWhatIsBeingReleasedAndEndsTheRelease) {
   heap.page_heap.verify();
 }
 
+// Which of its pages read as zero is kept for the one who waits, not for those who come meanwhile.
+CASE(WhoWaitsForPagesToZeroLeavesTheOthersAlone) {
+  constexpr Pages kMuch = tunable::kReleaseStepBytes >> kPageShift;
+  SmallHeap heap(16 * tunable::kReleaseStepBytes);
+  Span* const much = heap.allocate(kMuch);
+  heap.allocate(1);
+  Span* const released = heap.allocate(10);
+  Span* const resident = heap.allocate(10);
+  heap.allocate(1);
+  heap.page_heap.free(released);
+  heap.page_heap.release(UINT32_MAX);
+  heap.page_heap.free(resident);  // a run of both kinds
+  heap.page_heap.free(much);
+  std::atomic<bool> inside{false};
+  std::atomic<bool> leave{false};
+  heap.os.during_next_release([&] {
+    inside = true;
+    while (!leave) std::this_thread::yield();
+  });
+  std::thread releaser([&] { heap.page_heap.release(kMuch, [] { return true; }); });
+  while (!inside) std::this_thread::yield();
+  std::thread waiter([&] {
+    Span* const zeroed = heap.page_heap.allocate_for_zeroing(kMuch, bytes_of(kMuch));
+    if (zeroed->zeroing) heap.page_heap.finish_zeroing(zeroed);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  Span* const mixed = heap.allocate(20);
+  CHECK(!mixed->zeroing);
+  CHECK_EQ(heap.arena.count_released(mixed->first, 20), 0u);
+  leave = true;
+  releaser.join();
+  waiter.join();
+  heap.page_heap.free(mixed);
+  heap.page_heap.verify();
+}
+
 CASE(ReleaseWaitsForNobodyWhenItCanBeBrokenOff) {
   SmallHeap heap;
   heap.page_heap.free(heap.allocate(10));

@@ -362,58 +362,75 @@ CASE(AFreedSpanLeavesItsLineClearAndNothingLeadsThere) {
 
 // --- moved blocks ---------------------------------------------------------------------------
 
-CASE(ABlockWhosePagesMovedAwayIsFreeAndReleased) {
-  SmallHeap heap;
-  Span* span = heap.allocate(10);
-  const Pages resident = heap.page_heap.resident_pages();
-  heap.page_heap.free(span, true);
-  CHECK_EQ(heap.page_heap.resident_pages(), resident - 10);
-  heap.page_heap.verify();
-  CHECK(heap.allocate(10)->zero);
-}
+// 10 pages move to 12, of which none has memory; 10 others are in the way.
+struct MovingHeap : SmallHeap {
+  Span* const from = allocate(10);
+  Span* const other = allocate(10);
+  const PageHeapCounters before = page_heap.counters();
+  const Pages resident = page_heap.resident_pages();
+  Span* const to = page_heap.allocate_to_move(12, bytes_of(12), true);
+};
 
-// Page tables bring the memory along: there never is more than before.
-CASE(ABlockThatIsRemappedTakesNoMemory) {
-  SmallHeap heap;
-  Span* const block = heap.allocate(10);
-  heap.allocate(10);
-  const PageHeapCounters before = heap.page_heap.counters();
-  Span* const fresh = heap.page_heap.allocate_to_move(12, bytes_of(12), false);
-  CHECK_EQ(fresh->released, 12u);
-  heap.page_heap.finish_move(fresh, true);
-  heap.page_heap.free(block, true);
-  CHECK_EQ(fresh->released, 0u);
-  CHECK_EQ(heap.page_heap.counters().peak_resident, before.peak_resident);
-  CHECK_EQ(heap.page_heap.counters().refaulted_pages, before.refaulted_pages);
+CASE(WhereABlockMovesToCountsForNothingUntilItDoes) {
+  MovingHeap heap;
+  CHECK_EQ(heap.to->released, 12u);
+  CHECK_EQ(heap.page_heap.resident_pages(), heap.resident);
+  CHECK_EQ(heap.page_heap.counters().refaulted_pages, heap.before.refaulted_pages);
+  heap.page_heap.begin_copy(heap.to);
+  CHECK_EQ(heap.to->released, 0u);
+  CHECK_EQ(heap.page_heap.resident_pages(), heap.resident + 12);
+  CHECK_EQ(heap.page_heap.counters().peak_resident, heap.resident + 12);
+  CHECK_EQ(heap.page_heap.counters().refaulted_pages, heap.before.refaulted_pages + 12);
+  heap.page_heap.free(heap.from);
   heap.page_heap.verify();
 }
 
-CASE(ABlockThatIsCopiedTakesMemoryBeforeItGivesBack) {
-  SmallHeap heap;
-  Span* const block = heap.allocate(10);
-  heap.allocate(10);
-  const PageHeapCounters before = heap.page_heap.counters();
-  Span* const fresh = heap.page_heap.allocate_to_move(12, bytes_of(12), false);
-  heap.page_heap.finish_move(fresh, false);
-  CHECK_EQ(fresh->released, 0u);
-  CHECK_EQ(heap.page_heap.counters().peak_resident, before.peak_resident + 12);
-  CHECK_EQ(heap.page_heap.counters().refaulted_pages, before.refaulted_pages + 12);
-  heap.page_heap.free(block);
+// Page tables bring the block's memory along: only what it grows by is new.
+CASE(ABlockThatIsRemappedTakesTheMemoryItGrowsBy) {
+  MovingHeap heap;
+  heap.page_heap.finish_remap(heap.from, heap.to);
+  CHECK_EQ(heap.to->released, 0u);
+  CHECK_EQ(heap.page_heap.resident_pages(), heap.resident + 2);
+  CHECK_EQ(heap.page_heap.counters().peak_resident, heap.resident + 2);
+  CHECK_EQ(heap.page_heap.counters().refaulted_pages, heap.before.refaulted_pages + 2);
+  heap.page_heap.verify();
+  CHECK(heap.allocate(10)->zero);  // what the kernel leaves behind
+}
+
+CASE(ARemappedBlockKeepsItsMemoryWhenFreed) {
+  MovingHeap heap;
+  heap.page_heap.finish_remap(heap.from, heap.to);
+  memset(heap.address_of(heap.to), 1, bytes_of(12));
+  heap.page_heap.shrink(heap.to, 8);
+  heap.page_heap.free(heap.to);
+  CHECK(heap.os.refreshed().empty());
+  CHECK_EQ(heap.page_heap.resident_pages(), heap.resident + 2);
   heap.page_heap.verify();
 }
 
-CASE(MovedMappingsAreLimitedUntilTheyAreGivenBack) {
-  SmallHeap heap;
-  constexpr auto kRun = static_cast<Pages>(tunable::kRefreshBytes >> kPageShift);
-  Span* const run = heap.allocate(kRun);
-  for (uint32_t i = 0; i < tunable::kMaxMovedMappings; ++i) {
-    CHECK(heap.page_heap.may_remap());
-    heap.page_heap.finish_move(run, true);
-  }
-  CHECK(!heap.page_heap.may_remap());
-  heap.page_heap.free(run);
-  heap.page_heap.release(kRun);
-  CHECK(heap.page_heap.may_remap());
+// Each of them is a mapping by itself.
+CASE(SoManyRemappedBlocksKeepTheirMemoryUntilEverythingFreeIsGivenBack) {
+  MovingHeap heap;
+  const auto free_one = [&] {
+    Span* const span = heap.allocate(10);
+    span->remapped = true;
+    memset(heap.address_of(span), 1, bytes_of(10));
+    heap.page_heap.shrink(span, 6);
+    heap.page_heap.free(span);
+  };
+  for (uint32_t i = 0; i < tunable::kMaxKeptMappings / 2; ++i) free_one();
+  CHECK(heap.os.refreshed().empty());
+  free_one();
+  CHECK_EQ(heap.os.refreshed().size(), 2u);
+  heap.page_heap.verify();
+  Span* const again = heap.allocate(10);
+  CHECK(again->zero);
+  CHECK_EQ(heap.address_of(again)[0], 0);
+  heap.page_heap.free(again);
+  CHECK(heap.page_heap.release(UINT32_MAX) != 0);
+  free_one();
+  CHECK_EQ(heap.os.refreshed().size(), 2u);
+  heap.page_heap.verify();
 }
 
 // --- misuse and damage ----------------------------------------------------------------------

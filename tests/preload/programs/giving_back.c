@@ -258,7 +258,7 @@ CASE(growth_is_not_resident_beyond_the_data) {
     CHECK_SIZE(p != NULL, size);
     memset(p + filled, 1, size - filled);
     filled = size;
-    /* Below the size from which pages are remapped, copies leave their sources behind a while. */
+    /* Copies leave their sources behind a while. */
     CHECK_SIZE(resident_bytes() < before + filled + filled / 4 + (32u << 20), size);
   }
   free(p);
