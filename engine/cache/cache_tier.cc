@@ -285,7 +285,7 @@ void CacheTier::start_keeping(ThreadState& state) {
   if (keepers_.load(std::memory_order_relaxed) >= tunable::kMaxKeepers) return;
   // Also because the thread may have no cache yet, or the scavenger has emptied it: it is the
   // active one then, which nothing else would bring about where a thread frees nothing but large
-  // blocks.
+  // blocks. The price: every thread that frees one has a cache, until there are keepers enough.
   ThreadCache* cache = enter_own(state);
   if (cache == nullptr) return;
   if (cache->kept.again == tunable::kKeptAfter && !cache->kept.allowed &&
@@ -464,29 +464,13 @@ bool CacheTier::try_drain(ThreadCache& cache) {
   return sleep == platform::Sleep::kInSystemCall;
 }
 
-// Whether all threads but the caller's used next to no CPU for so long: the caller may be giving
-// memory back, which takes its time.
-bool CacheTier::process_idles(uint64_t now_ms, uint32_t idle_ms) {
-  // In this order, or what the caller uses in between would make it a number below zero. It makes
-  // the number vary, too, so that of two such numbers the later may be the smaller.
-  const uint64_t caller_ns = platform::thread_cpu_ns(platform::current_thread_id());
-  const uint64_t cpu_ns = platform::process_cpu_ns() - caller_ns;
-  const uint64_t idle_ns = (now_ms - idle_since_ms_) * 1000000 / tunable::kIdlePart;
-  if (idle_since_ms_ == 0 || cpu_ns > cpu_ns_ + idle_ns) {
-    cpu_ns_ = cpu_ns;
-    idle_since_ms_ = now_ms;
-  }
-  return now_ms - idle_since_ms_ >= idle_ms;
-}
-
-unsigned CacheTier::drain_idle(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms) {
-  if (by_processor()) return drain_processors(now_ms, idle_ms);
+unsigned CacheTier::drain_idle(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms,
+                               bool process_idles) {
+  if (by_processor()) return drain_processors(now_ms, idle_ms, process_idles);
   unsigned holding = 0;
   bool more = true;
   while (more) holding = drain_some(now_ms, drain_ms, idle_ms, &more);
-  // Threads at work may hold nothing: they have just been emptied, or ask for large blocks only.
-  const Guard guard(registry_lock_);
-  return !process_idles(now_ms, idle_ms) && holding == 0 ? 1 : holding;
+  return holding;
 }
 
 // A few at a time, because threads that begin or end wait for the registry's lock meanwhile.

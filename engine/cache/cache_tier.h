@@ -120,14 +120,13 @@ class CacheTier {
   void flush(ThreadState& state);
 
   // Empties caches of threads that used next to no CPU for `drain_ms`, and those that are vacant
-  // for `idle_ms`. Returns how many hold something and may not be emptied yet; 1 as well when there
-  // are none, but threads other than the caller's were busy within `idle_ms`: 0 says that the
-  // process idles. Called often enough to notice: a thread is idle when its CPU time has not
-  // changed between two calls that far apart. With caches of processors: those from which nothing
-  // was taken for `idle_ms`, and all when the process idles.
-  unsigned drain_idle(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms);
+  // for `idle_ms`. Returns how many hold something and may not be emptied yet. Called often enough
+  // to notice: a thread is idle when its CPU time has not changed between two calls that far apart.
+  // With caches of processors: those from which nothing was taken for `idle_ms`, and all when the
+  // process idles.
+  unsigned drain_idle(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms, bool process_idles);
   unsigned drain_idle(uint64_t now_ms, uint32_t idle_ms) {
-    return drain_idle(now_ms, idle_ms, idle_ms);
+    return drain_idle(now_ms, idle_ms, idle_ms, false);
   }
   // Whether several threads hold so much that one which pauses should not keep its share.
   bool crowded() const {
@@ -200,11 +199,10 @@ class CacheTier {
   static size_t loose_in(CentralFreeList& central);
   bool try_drain(ThreadCache& cache);
   unsigned drain_some(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms, bool* more);
-  bool process_idles(uint64_t now_ms, uint32_t idle_ms);
   bool close_and_flush(ThreadCache& cache);
   void flush_processors();
   bool lies_idle(ThreadCache& cache, uint64_t now_ms, uint32_t idle_ms);
-  unsigned drain_processors(uint64_t now_ms, uint32_t idle_ms);
+  unsigned drain_processors(uint64_t now_ms, uint32_t idle_ms, bool process_idles);
   void give_up_share(ThreadCache& cache);
   void** allocate_slots(uint32_t room);
   void deallocate_slots(void** slots, uint32_t room);
@@ -235,9 +233,6 @@ class CacheTier {
   std::atomic<uint64_t> kept_taken_{0};   // Kept::taken of those that did so before
   std::atomic<uint64_t> idle_drains_{0};
   ProcessorCaches processors_;
-  // The scavenger's notes on the process; under the registry's lock.
-  uint64_t cpu_ns_ = 0;
-  uint64_t idle_since_ms_ = 0;
 
   // Slot arrays in powers of two, null slot included: 8, 16, ... 16384.
   static constexpr unsigned kSmallestSlots = 3, kLargestSlots = 14;

@@ -65,9 +65,8 @@ bool CacheTier::lies_idle(ThreadCache& cache, uint64_t now_ms, uint32_t idle_ms)
   return now_ms - cache.idle_since_ms >= idle_ms;
 }
 
-unsigned CacheTier::drain_processors(uint64_t now_ms, uint32_t idle_ms) {
+unsigned CacheTier::drain_processors(uint64_t now_ms, uint32_t idle_ms, bool process_idles) {
   const Guard guard(registry_lock_);
-  const bool all = process_idles(now_ms, idle_ms);
   unsigned holding = 0;
   for (ThreadCache* cache = caches_.first(); cache != nullptr; cache = cache->next) {
     if (!cache->lock.try_acquire()) {  // somebody is at work there
@@ -75,7 +74,7 @@ unsigned CacheTier::drain_processors(uint64_t now_ms, uint32_t idle_ms) {
       continue;
     }
     if (cache->claimed_bytes != 0) {
-      const bool idle = lies_idle(*cache, now_ms, idle_ms) || all;
+      const bool idle = lies_idle(*cache, now_ms, idle_ms) || process_idles;
       if (idle && close_and_flush(*cache)) {
         idle_drains_.fetch_add(1, std::memory_order_relaxed);
         cache->idle_since_ms = 0;

@@ -16,6 +16,9 @@ uint64_t thread_cpu_ns(int32_t thread_id);
 // CPU time that this process has used, in ns.
 uint64_t process_cpu_ns();
 
+// The same without the caller's own: it varies by what reading two clocks takes.
+uint64_t others_cpu_ns();
+
 // Whether the thread was, at some moment during the call, asleep inside a system call. It may have
 // woken since; but instructions it had begun before that moment are finished, and what this thread
 // wrote before the call is visible to whatever the other one does after it: the kernel takes the

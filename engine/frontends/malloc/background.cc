@@ -7,6 +7,7 @@
 
 #include "engine/base/tunables.h"
 #include "engine/frontends/malloc/engine.h"
+#include "engine/frontends/malloc/idle_watch.h"
 #include "engine/frontends/malloc/peak_watch.h"
 #include "engine/frontends/malloc/reports.h"
 #include "engine/frontends/malloc/settings.h"
@@ -108,6 +109,7 @@ void Background::run(uint32_t generation) {
   Scavenger scavenger(g_tiers.page_heap, go_on);
   StatsLines lines;
   uint64_t holes_ms = now_ms();
+  IdleWatch idle;
   PeakWatch peak;
   uint64_t looked_ms = 0;
   const auto current = [&](uint32_t state) {
@@ -125,13 +127,15 @@ void Background::run(uint32_t generation) {
     const bool due = !crowded || now - looked_ms >= tick;
     const uint32_t pause_ms = hurry ? idle_ms / tunable::kCrowdPart : idle_ms;
     // Each thread's clock is a system call: between the ticks only at a peak.
-    const bool threads_hold =
-        !(due || hurry) || g_tiers.caches.drain_idle(now, pause_ms, idle_ms) != 0;
-    if (!due && threads_hold) {  // the rest can wait
+    const bool idles = due && idle.idles(now, platform::others_cpu_ns(), idle_ms);
+    const bool hold =
+        (due || hurry) && g_tiers.caches.drain_idle(now, pause_ms, idle_ms, idles) != 0;
+    if (!due) {  // the rest can wait
       platform::futex_wait_for(&state_, kRunning, crowd_tick);
       continue;
     }
     looked_ms = now;
+    const bool threads_hold = hold || !idles;
     // When every thread is idle nobody will come for what lies between them either.
     const bool transfer_holds = g_tiers.caches.trim_transfer(!threads_hold);
     const bool pools_left = pools::g_pools.look();

@@ -307,6 +307,9 @@ CASE(TheCachesOfAnIdleProcessAreDrained) {
   CHECK_EQ(live(tiers), 1u);
   self.deallocate(kSmall, kept);
   self.deallocate(kSmall, self.allocate(kSmall));
+  CHECK(tiers.caches.claimed() != 0);
+  CHECK_EQ(tiers.caches.drain_idle(1401, 400, 400, true), 0u);  // at once, when the process idles
+  CHECK_EQ(tiers.caches.claimed(), 0u);
   tiers.caches.verify();
 }
 
@@ -330,7 +333,6 @@ CASE(AProcessorThatIsUsedIsLeftAloneAndAnIdleOneIsNot) {
   // Numbers of processors may be those of threads that run at once: keep both running.
   self.deallocate(kSmall, self.allocate(kSmall));
   const unsigned caches = tiers.caches.cache_count();
-  // In steps of real time, so that the process does not look idle for what it used.
   for (uint64_t now = 1000; now <= 2000; now += 100) {
     tiers.caches.drain_idle(now, 400);
     const uint64_t until = platform::now_ns() + 20000000;

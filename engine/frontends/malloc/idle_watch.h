@@ -1,0 +1,36 @@
+// Whether a process idles: for a while its threads have together used next to no CPU time. What
+// they hold does not tell: a thread that asks for large blocks only holds nothing.
+//
+// Policy only: no thread, no clock, no system call of its own. One caller at a time.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/base/tunables.h"
+
+namespace tri {
+
+class IdleWatch {
+ public:
+  // To be told again and again what the threads have used, in ns: without the caller's, which may
+  // be giving memory back. Whether that has been little for `idle_ms`.
+  bool idles(uint64_t now_ms, uint64_t cpu_ns, uint32_t idle_ms) {
+    const uint64_t little_ns = (now_ms - window_ms_) * 1000000 / tunable::kIdlePart;
+    // A sum, because two clocks make the number: it may come out smaller than the last time.
+    const bool busy = busy_ms_ == 0 || cpu_ns > cpu_ns_ + little_ns;
+    if (busy) busy_ms_ = now_ms;
+    // Not since the last work: an hour of sleep would excuse a minute of it.
+    if (busy || now_ms - window_ms_ >= idle_ms) {
+      window_ms_ = now_ms;
+      cpu_ns_ = cpu_ns;
+    }
+    return now_ms - busy_ms_ >= idle_ms;
+  }
+
+ private:
+  uint64_t busy_ms_ = 0;    // when it was last seen at work; 0: not looked yet
+  uint64_t window_ms_ = 0;  // since when it is looked at
+  uint64_t cpu_ns_ = 0;     // what had been used then
+};
+
+}  // namespace tri
