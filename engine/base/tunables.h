@@ -46,6 +46,8 @@ inline constexpr uint32_t kRemapReleasedPart = 8;
 // so many may stay that way, with their memory, until everything free is given back; a process may
 // have 65530 in all (DEFAULT_MAX_MAP_COUNT in include/linux/mm.h).
 inline constexpr uint32_t kMaxKeptMappings = 256;
+// And so many blocks may live in such mappings.
+inline constexpr uint32_t kMaxRemapped = 8192;
 // A block that grows for the second time gets as much untouched address space behind it as it has
 // pages, up to this.
 inline constexpr size_t kMaxHeadroomBytes = 1 * kGiB;

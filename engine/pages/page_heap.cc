@@ -105,7 +105,9 @@ Span* PageHeap::allocate_to_move(Pages pages, size_t requested, bool grows) {
   make_room(pages);
   const Guard guard(lock_);
   Span* span = grows ? place_growing(pages, requested) : place(pages, requested);
-  if (span != nullptr) moving_ += span->released;
+  if (span == nullptr) return nullptr;
+  moving_ += span->released;
+  low_water_ = std::min(low_water_, counters_.free_resident);
   return span;
 }
 
@@ -118,8 +120,9 @@ void PageHeap::begin_copy(Span* to) {
 void PageHeap::finish_remap(Span* from, Span* to) {
   const Guard guard(lock_);
   moving_ -= to->released;
-  to->released = std::min(to->released, to->pages - from->pages);  // the rest came along
+  to->released = std::min(to->released, to->pages - from->pages);  // at most: the rest came along
   to->remapped = true;
+  remapped_.fetch_add(1, std::memory_order_relaxed);
   put_back(from, true);
   with_memory(to);
 }
@@ -204,7 +207,7 @@ Pages PageHeap::released_in(const Span* span, PageId first, Pages pages) const {
 Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
   const PageId first = span->first + offset;
   const Pages was_released = released_in(span, first, pages);
-  if (!admit(size_t{resident_pages()} + was_released)) return nullptr;
+  if (!admit(size_t{granted_pages()} + was_released)) return nullptr;
   const Pages tail = span->pages - offset - pages - headroom;
   if (offset == 0 && headroom == 0 && tail != 0) {  // mostly
     Span* front = new_span(first, pages, was_released);
@@ -323,7 +326,7 @@ void PageHeap::set_limit(size_t hard_bytes, size_t soft_bytes) {
 // Before the lock is taken: gives free pages back when `pages` more would pass a limit.
 void PageHeap::make_room(Pages pages) {
   if (soft_limit_ == 0) return;
-  const size_t after = size_t{resident_pages()} + pages;
+  const size_t after = size_t{granted_pages()} + pages;
   if (after > soft_limit_)
     release(static_cast<Pages>(std::min<size_t>(after - soft_limit_, UINT32_MAX)));
 }
@@ -357,9 +360,10 @@ void PageHeap::free(Span* span) {
 // The caller holds the lock. `emptied`: its pages have no memory any more.
 void PageHeap::put_back(Span* span, bool emptied) {
   TRI_CHECK(span->state == SpanState::kLarge);
-  if (span->pages <= resident_pages() / tunable::kDebtLargeSlackPart) {
+  if (!emptied && span->pages <= resident_pages() / tunable::kDebtLargeSlackPart) {
     largest_freed_ = std::max(largest_freed_, span->pages);
   }
+  if (span->remapped) remapped_.fetch_sub(1, std::memory_order_relaxed);
   counters_.large_in_use -= span->pages + span->headroom;
   counters_.headroom -= span->headroom;
   --counters_.large_objects;
@@ -444,7 +448,7 @@ bool PageHeap::extend(Span* span, Pages pages) {
   const Pages from_headroom = std::min(needed, span->headroom);
   const Pages from_next = needed - from_headroom;
   const Pages was_released = arena_.count_released(span->end(), needed);
-  if (!admit(size_t{resident_pages()} + was_released)) return false;
+  if (!admit(size_t{granted_pages()} + was_released)) return false;
   if (from_next != 0) {
     const Pages rest = next->pages - from_next;
     if (rest == 0) {
@@ -656,7 +660,7 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
       counters_.released_pages += resident;
     }
     merge_and_insert(span);
-    // Of what lay free, runs of kRefreshBytes are one mapping again with their neighbours.
+    // What went in runs of kRefreshBytes is one mapping again with its neighbours.
     if (resident_.largest() == nullptr) kept_mappings_.store(0, std::memory_order_relaxed);
     low_water_ = std::min(low_water_, counters_.free_resident);
     const bool awaited = std::exchange(release_awaited_, false);

@@ -89,6 +89,10 @@ class PageHeap {
   void begin_copy(Span* to);
   // Page tables have brought its memory along. Gives `from` back, which reads as zero now.
   void finish_remap(Span* from, Span* to);
+  // Whether the kernel may be asked for one mapping more. Cheap.
+  bool may_remap() const {
+    return remapped_.load(std::memory_order_relaxed) < tunable::kMaxRemapped;
+  }
   // A large block in place: the program now wants `requested` bytes of it.
   void set_requested(Span* span, size_t requested);
 
@@ -105,7 +109,8 @@ class PageHeap {
   // Makes a large span `pages` long where it lies, from its head-room, the free span behind it or
   // new arena. False when the pages behind it are taken.
   bool extend(Span* span, Pages pages);
-  // Splits off and frees what lies behind the first `pages`. Does nothing when it cannot.
+  // Splits off and frees what lies behind the first `pages`. When it cannot, the block is as long
+  // as before, but what lies there may read as zero.
   void shrink(Span* span, Pages pages);
 
   // Gives up to `pages` resident free pages back to the OS, largest runs first. Returns how many.
@@ -147,10 +152,7 @@ class PageHeap {
   // Two of them for who does not: how it was a moment ago.
   Pages free_resident_glance() const { return glance_.load(std::memory_order_relaxed); }
   uint64_t refaulted_pages();
-  Pages resident_pages() const {
-    return counters_.small_in_use + counters_.large_in_use - counters_.headroom +
-           counters_.free_resident + releasing_resident_ - moving_;
-  }
+  Pages resident_pages() const { return granted_pages() - moving_; }
   platform::Lock& lock() { return lock_; }
   Arena& arena() { return arena_; }
 
@@ -161,6 +163,11 @@ class PageHeap {
   void verify();
 
  private:
+  // What limits count: also pages to which blocks are being moved, which may become resident.
+  Pages granted_pages() const {
+    return counters_.small_in_use + counters_.large_in_use - counters_.headroom +
+           counters_.free_resident + releasing_resident_;
+  }
   Pages spare(bool at_peak) const;
   void pay_debt();
   Span* find_best_fit(Pages pages);
@@ -219,8 +226,9 @@ class PageHeap {
   Pages largest_freed_ = 0;  // of the blocks that came back of late: fades as debts are paid
   // Pages without memory to which blocks are being moved.
   Pages moving_ = 0;
-  // How many mappings that realloc has moved were left as they are when their blocks were freed,
-  // since everything free was given back for the last time.
+  // Blocks in mappings that realloc has moved; and how many of those were left as they are when
+  // their blocks were freed, since everything free was given back for the last time.
+  std::atomic<uint32_t> remapped_{0};
   std::atomic<uint32_t> kept_mappings_{0};
   bool keep_bits_ = false;  // while carve() works for calloc
   // Spans out of the sets while their memory is given back, how long they are together, and what

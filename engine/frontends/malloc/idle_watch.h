@@ -4,6 +4,7 @@
 // Policy only: no thread, no clock, no system call of its own. One caller at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "engine/base/tunables.h"
@@ -15,11 +16,13 @@ class IdleWatch {
   // To be told again and again what the threads have used, in ns: without the caller's, which may
   // be giving memory back. Whether that has been little for `idle_ms`.
   bool idles(uint64_t now_ms, uint64_t cpu_ns, uint32_t idle_ms) {
-    const uint64_t little_ns = (now_ms - window_ms_) * 1000000 / tunable::kIdlePart;
+    // Also of a time in which nobody looked: it may have been used just now.
+    const uint64_t window_ms = std::min<uint64_t>(now_ms - window_ms_, idle_ms);
+    const uint64_t little_ns = window_ms * 1000000 / tunable::kIdlePart;
     // A sum, because two clocks make the number: it may come out smaller than the last time.
     const bool busy = busy_ms_ == 0 || cpu_ns > cpu_ns_ + little_ns;
     if (busy) busy_ms_ = now_ms;
-    // Not since the last work: an hour of sleep would excuse a minute of it.
+    // Not since the last work: an hour of idling would excuse a minute of it.
     if (busy || now_ms - window_ms_ >= idle_ms) {
       window_ms_ = now_ms;
       cpu_ns_ = cpu_ns;
@@ -28,7 +31,7 @@ class IdleWatch {
   }
 
  private:
-  uint64_t busy_ms_ = 0;    // when it was last seen at work; 0: not looked yet
+  uint64_t busy_ms_ = 0;    // when it was last taken to be at work; 0: not looked yet
   uint64_t window_ms_ = 0;  // since when it is looked at
   uint64_t cpu_ns_ = 0;     // what had been used then
 };

@@ -34,11 +34,21 @@ CASE(ATimeThatGoesBackALittleIsNoWork) {
   CHECK(watch.idles(1401, 0, kIdleMs));
 }
 
-CASE(WorkIsNoticedAfterALongSleep) {
+CASE(WorkIsNoticedAfterLongIdling) {
   IdleWatch watch;
   for (uint64_t now = 1000; now < 3600000; now += kIdleMs) watch.idles(now, 0, kIdleMs);
   CHECK(watch.idles(3600000, 0, kIdleMs));
   CHECK(!watch.idles(3600050, 50 * kMs, kIdleMs));
+}
+
+// The background thread has slept; it was woken by a program at work.
+CASE(AfterATimeWithoutLooksTheFirstOneOnlyTakesNotes) {
+  IdleWatch watch;
+  watch.idles(1000, 0, kIdleMs);
+  CHECK(watch.idles(1400, 0, kIdleMs));
+  CHECK(!watch.idles(60000, 50 * kMs, kIdleMs));
+  CHECK(!watch.idles(60000 + kIdleMs - 1, 50 * kMs, kIdleMs));
+  CHECK(watch.idles(60000 + kIdleMs, 50 * kMs, kIdleMs));
 }
 
 }  // namespace

@@ -371,6 +371,16 @@ struct MovingHeap : SmallHeap {
   Span* const to = page_heap.allocate_to_move(12, bytes_of(12), true);
 };
 
+// A block that page tables have brought where it is.
+Span* moved(SmallHeap& heap, Pages pages) {
+  Span* const from = heap.allocate(pages);
+  Span* const to = heap.page_heap.allocate_to_move(pages, bytes_of(pages), false);
+  CHECK(to != nullptr);
+  CHECK(heap.arena.os().remap(heap.address_of(from), heap.address_of(to), bytes_of(pages)));
+  heap.page_heap.finish_remap(from, to);
+  return to;
+}
+
 CASE(WhereABlockMovesToCountsForNothingUntilItDoes) {
   MovingHeap heap;
   CHECK_EQ(heap.to->released, 12u);
@@ -397,6 +407,31 @@ CASE(ABlockThatIsRemappedTakesTheMemoryItGrowsBy) {
   CHECK(heap.allocate(10)->zero);  // what the kernel leaves behind
 }
 
+// Copied, it would be resident twice.
+CASE(ALimitCountsABlockThatMovesTwice) {
+  SmallHeap heap;
+  Span* const from = heap.allocate(10);
+  heap.page_heap.set_limit(bytes_of(30), bytes_of(30));
+  Span* const to = heap.page_heap.allocate_to_move(12, bytes_of(12), false);
+  CHECK(to != nullptr);
+  CHECK(heap.page_heap.allocate(9) == nullptr);
+  heap.page_heap.finish_remap(from, to);
+  CHECK(heap.page_heap.allocate(9) != nullptr);
+  heap.page_heap.verify();
+}
+
+CASE(SoManyBlocksMayLiveWhereTheirMappingsWereMoved) {
+  SmallHeap heap(bytes_of(4 * tunable::kMaxRemapped));
+  Span* block = nullptr;
+  for (uint32_t i = 0; i < tunable::kMaxRemapped; ++i) {
+    CHECK(heap.page_heap.may_remap());
+    block = moved(heap, 1);
+  }
+  CHECK(!heap.page_heap.may_remap());
+  heap.page_heap.free(block);
+  CHECK(heap.page_heap.may_remap());
+}
+
 CASE(ARemappedBlockKeepsItsMemoryWhenFreed) {
   MovingHeap heap;
   heap.page_heap.finish_remap(heap.from, heap.to);
@@ -410,10 +445,9 @@ CASE(ARemappedBlockKeepsItsMemoryWhenFreed) {
 
 // Each of them is a mapping by itself.
 CASE(SoManyRemappedBlocksKeepTheirMemoryUntilEverythingFreeIsGivenBack) {
-  MovingHeap heap;
+  SmallHeap heap;
   const auto free_one = [&] {
-    Span* const span = heap.allocate(10);
-    span->remapped = true;
+    Span* const span = moved(heap, 10);
     memset(heap.address_of(span), 1, bytes_of(10));
     heap.page_heap.shrink(span, 6);
     heap.page_heap.free(span);
