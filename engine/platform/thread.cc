@@ -28,12 +28,10 @@ uint64_t thread_cpu_ns(int32_t thread_id) {
   return used_ns((~static_cast<long>(thread_id) << 3) | 6);
 }
 
-uint64_t process_cpu_ns() { return used_ns(CLOCK_PROCESS_CPUTIME_ID); }
-
 uint64_t others_cpu_ns() {
   // In this order, or what the caller uses in between would make it a number below zero.
   const uint64_t own_ns = thread_cpu_ns(current_thread_id());
-  return process_cpu_ns() - own_ns;
+  return used_ns(CLOCK_PROCESS_CPUTIME_ID) - own_ns;
 }
 
 Sleep look_at_thread(int32_t thread_id) {

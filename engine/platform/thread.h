@@ -13,10 +13,8 @@ int32_t current_thread_id();
 // CPU time that a thread of this process has used, in ns; 0 when the kernel does not tell.
 uint64_t thread_cpu_ns(int32_t thread_id);
 
-// CPU time that this process has used, in ns.
-uint64_t process_cpu_ns();
-
-// The same without the caller's own: it varies by what reading two clocks takes.
+// CPU time that all threads of this process but the caller have used, in ns: it varies by what
+// reading two clocks takes.
 uint64_t others_cpu_ns();
 
 // Whether the thread was, at some moment during the call, asleep inside a system call. It may have

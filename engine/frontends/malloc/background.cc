@@ -126,8 +126,8 @@ void Background::run(uint32_t generation) {
         within(g_settings.idle_drain_ms, tunable::kCrowdPart * tunable::kTicksPerDelay);
     const bool due = !crowded || now - looked_ms >= tick;
     const uint32_t pause_ms = hurry ? idle_ms / tunable::kCrowdPart : idle_ms;
-    // Each thread's clock is a system call: between the ticks only at a peak.
     const bool idles = due && idle.idles(now, platform::others_cpu_ns(), idle_ms);
+    // Each thread's clock is a system call: between the ticks only at a peak.
     const bool hold =
         (due || hurry) && g_tiers.caches.drain_idle(now, pause_ms, idle_ms, idles) != 0;
     if (!due) {  // the rest can wait

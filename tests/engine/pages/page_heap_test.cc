@@ -437,6 +437,7 @@ CASE(ARemappedBlockKeepsItsMemoryWhenFreed) {
   heap.page_heap.finish_remap(heap.from, heap.to);
   memset(heap.address_of(heap.to), 1, bytes_of(12));
   heap.page_heap.shrink(heap.to, 8);
+  CHECK_EQ(heap.address_of(heap.to)[bytes_of(8) - 1], 1);
   heap.page_heap.free(heap.to);
   CHECK(heap.os.refreshed().empty());
   CHECK_EQ(heap.page_heap.resident_pages(), heap.resident + 2);
@@ -446,16 +447,20 @@ CASE(ARemappedBlockKeepsItsMemoryWhenFreed) {
 // Each of them is a mapping by itself.
 CASE(SoManyRemappedBlocksKeepTheirMemoryUntilEverythingFreeIsGivenBack) {
   SmallHeap heap;
+  char* begin = nullptr;
   const auto free_one = [&] {
     Span* const span = moved(heap, 10);
-    memset(heap.address_of(span), 1, bytes_of(10));
+    begin = heap.address_of(span);
+    memset(begin, 1, bytes_of(10));
     heap.page_heap.shrink(span, 6);
+    CHECK_EQ(begin[bytes_of(6) - 1], 1);
     heap.page_heap.free(span);
   };
   for (uint32_t i = 0; i < tunable::kMaxKeptMappings / 2; ++i) free_one();
   CHECK(heap.os.refreshed().empty());
   free_one();
-  CHECK_EQ(heap.os.refreshed().size(), 2u);
+  const std::vector both{Range{begin + bytes_of(6), bytes_of(4)}, Range{begin, bytes_of(6)}};
+  CHECK(heap.os.refreshed() == both);
   heap.page_heap.verify();
   Span* const again = heap.allocate(10);
   CHECK(again->zero);
@@ -463,7 +468,7 @@ CASE(SoManyRemappedBlocksKeepTheirMemoryUntilEverythingFreeIsGivenBack) {
   heap.page_heap.free(again);
   CHECK(heap.page_heap.release(UINT32_MAX) != 0);
   free_one();
-  CHECK_EQ(heap.os.refreshed().size(), 2u);
+  CHECK(heap.os.refreshed() == both);
   heap.page_heap.verify();
 }
 
