@@ -379,8 +379,8 @@ ThreadCache* CacheTier::obtain_cache(ThreadState& state) {
     caches_.remove(cache);
     vacant_.fetch_sub(1, std::memory_order_relaxed);
     vacant_bytes_ -= cache->claimed_bytes;
-    cache->idle_since_ms = 0;
-    cache->unreadable = false;  // that was the other thread
+    cache->idle = IdleWatch();  // that was the other thread, as was this
+    cache->unreadable = false;
   } else {
     cache = cache_cells_.create(page_heap_.arena());
     if (cache == nullptr) return nullptr;
@@ -494,18 +494,13 @@ unsigned CacheTier::drain_some(uint64_t now_ms, uint32_t drain_ms, uint32_t idle
     if (cache->claimed_bytes == 0 || cache->unreadable) continue;
     // To itself a thread looks asleep: it is in the system call that asks.
     if (cache->thread_id == platform::current_thread_id()) continue;
-    // An event loop with nothing to do still ticks: a little time spent is idling too.
     const uint64_t cpu_ns = platform::thread_cpu_ns(cache->thread_id);
-    const uint64_t idle_ns = (now_ms - cache->idle_since_ms) * 1000000 / tunable::kIdlePart;
-    if (cache->idle_since_ms == 0 || cpu_ns - cache->cpu_ns > idle_ns) {
-      cache->cpu_ns = cpu_ns;
-      cache->idle_since_ms = now_ms;
-    }
-    if (now_ms - cache->idle_since_ms < drain_ms || drained == kAtOnce || !try_drain(*cache)) {
+    const bool idles = cache->idle.idles(now_ms, cpu_ns, drain_ms);
+    if (!idles || drained == kAtOnce || !try_drain(*cache)) {
       holding += cache->unreadable ? 0 : 1;
     } else {
       ++drained;
-      cache->idle_since_ms = now_ms;  // not again at the next tick
+      cache->idle = IdleWatch();  // what it takes next, it keeps for a while
     }
   }
   *more = drained == kAtOnce;

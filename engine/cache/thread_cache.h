@@ -31,6 +31,7 @@
 
 #include "engine/base/tunables.h"
 #include "engine/base/types.h"
+#include "engine/cache/idle_watch.h"
 #include "engine/central/size_classes.h"
 #include "engine/pages/span.h"
 #include "engine/platform/lock.h"
@@ -144,11 +145,13 @@ struct ThreadCache {
   uint32_t looked_over_at = 0;  // in slow calls
   uint64_t looked_over_ms = 0;
   size_t claimed_bytes = 0;  // of the process-wide budget; under `lock`
-  // The scavenger's notes on the owner.
+  // The scavenger's notes on the owner. A thread's:
+  IdleWatch idle;
+  bool unreadable = false;  // the kernel does not tell whether it sleeps
+  // A processor's:
   uint32_t seen_slow_calls = 0;
-  uint64_t cpu_ns = 0;
-  uint64_t idle_since_ms = 0;  // 0: not looked at yet
-  bool unreadable = false;     // the kernel does not tell whether the owner sleeps
+  // A vacant cache's, and a processor's: since when nobody uses it. 0: not looked at yet.
+  uint64_t idle_since_ms = 0;
 };
 
 // All that is thread-local: 16 bytes.

@@ -14,7 +14,7 @@ namespace tri {
 
 inline constexpr uint64_t kTiersMark = 0x74726d616c6c6f31;  // "trmallo1"
 // Raised with every change of a structure that a snapshot reads.
-inline constexpr uint32_t kTiersVersion = 10;
+inline constexpr uint32_t kTiersVersion = 11;
 
 struct Tiers {
   const uint64_t mark = kTiersMark;

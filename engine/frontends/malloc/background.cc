@@ -6,8 +6,8 @@
 #include <cerrno>
 
 #include "engine/base/tunables.h"
+#include "engine/cache/idle_watch.h"
 #include "engine/frontends/malloc/engine.h"
-#include "engine/frontends/malloc/idle_watch.h"
 #include "engine/frontends/malloc/peak_watch.h"
 #include "engine/frontends/malloc/reports.h"
 #include "engine/frontends/malloc/settings.h"

@@ -23,14 +23,17 @@ class Sleeper {
   explicit Sleeper(CacheTier& caches) : thread_state_(caches) {
     CHECK(pipe(ends_) == 0);
     thread_ = std::thread([this] { live(); });
-    while (!warm_) sleep_ms(1);
-    // A busy machine may let it fall asleep late.
-    const int32_t id = thread_state_.cache().thread_id;
-    while (platform::look_at_thread(id) != platform::Sleep::kInSystemCall) sleep_ms(1);
+    await_sleep(0);
+  }
+  // Wakes it, lets it work for `ms` of its clock, and waits until it sleeps again.
+  void work(char ms) {
+    const int before = turns_;
+    CHECK(write(ends_[1], &ms, 1) == 1);
+    await_sleep(before);
   }
   // Wakes it, lets it use its cache once more, and waits for its end.
   void wake() {
-    CHECK(write(ends_[1], "x", 1) == 1);
+    CHECK(write(ends_[1], "", 1) == 1);
     thread_.join();
   }
   void drop_what_it_left() { thread_state_.caches.flush(thread_state_.state); }
@@ -43,16 +46,31 @@ class Sleeper {
     void* kept = objects.back();
     objects.pop_back();
     for (void* object : objects) thread_state_.deallocate(kSmall, object);
-    char byte;
-    warm_ = true;
-    CHECK(read(ends_[0], &byte, 1) == 1);
-    for (int i = 0; i < 100; ++i) thread_state_.deallocate(kSmall, thread_state_.allocate(kSmall));
+    const auto used_ns = [] { return platform::thread_cpu_ns(platform::current_thread_id()); };
+    char ms = 0;
+    do {
+      ++turns_;
+      CHECK(read(ends_[0], &ms, 1) == 1);
+      const uint64_t end_ns = used_ns() + static_cast<uint64_t>(ms) * 1000000;
+      do {
+        for (int i = 0; i < 100; ++i) {
+          thread_state_.deallocate(kSmall, thread_state_.allocate(kSmall));
+        }
+      } while (used_ns() < end_ns);
+    } while (ms != 0);
     thread_state_.deallocate(kSmall, kept);
     thread_state_.caches.retire(thread_state_.state);
   }
+  // A busy machine may let it fall asleep late.
+  void await_sleep(int turns_before) {
+    while (turns_ == turns_before) sleep_ms(1);
+    const int32_t id = thread_state_.cache().thread_id;
+    while (platform::look_at_thread(id) != platform::Sleep::kInSystemCall) sleep_ms(1);
+  }
+
   FakeThread thread_state_;
   int ends_[2];
-  std::atomic<bool> warm_{false};
+  std::atomic<int> turns_{0};  // how often it has gone to sleep
   std::thread thread_;
 };
 
@@ -111,6 +129,22 @@ CASE(ADrainedCacheIsLeftAloneUntilItIsUsedAgain) {
   Sleeper sleeper(tiers.caches);
   for (uint64_t now : {1000, 2000, 3000, 4000}) tiers.caches.drain_idle(now, 400);
   CHECK_EQ(tiers.caches.idle_drains(), 1u);
+  sleeper.wake();
+  tiers.caches.verify();
+}
+
+CASE(AfterAnHourOfSleepAThreadIsGivenTimeToWork) {
+  SmallTiers tiers;
+  Sleeper sleeper(tiers.caches);
+  for (uint64_t now : {1000, 1400}) tiers.caches.drain_idle(now, 400);
+  CHECK_EQ(tiers.caches.idle_drains(), 1u);
+  sleeper.work(20);
+  CHECK_EQ(tiers.caches.drain_idle(3600000, 400), 1u);
+  sleeper.work(20);
+  CHECK_EQ(tiers.caches.drain_idle(3600400, 400), 1u);
+  CHECK_EQ(tiers.caches.idle_drains(), 1u);
+  CHECK_EQ(tiers.caches.drain_idle(3600800, 400), 0u);
+  CHECK_EQ(tiers.caches.idle_drains(), 2u);
   sleeper.wake();
   tiers.caches.verify();
 }

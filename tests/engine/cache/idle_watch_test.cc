@@ -1,4 +1,4 @@
-#include "engine/frontends/malloc/idle_watch.h"
+#include "engine/cache/idle_watch.h"
 
 #include "tests/engine/support/expect.h"
 #include "tests/support/cases.h"
@@ -39,6 +39,14 @@ CASE(WorkIsNoticedAfterLongIdling) {
   for (uint64_t now = 1000; now < 3600000; now += kIdleMs) watch.idles(now, 0, kIdleMs);
   CHECK(watch.idles(3600000, 0, kIdleMs));
   CHECK(!watch.idles(3600050, 50 * kMs, kIdleMs));
+}
+
+CASE(WhoComesWithAnEarlierTimeFindsThemAtWorkToo) {
+  IdleWatch watch;
+  watch.idles(1000, 0, kIdleMs);
+  CHECK(!watch.idles(1300, 100 * kMs, kIdleMs));
+  CHECK(!watch.idles(1250, 100 * kMs, kIdleMs));
+  CHECK(watch.idles(1300 + kIdleMs, 100 * kMs, kIdleMs));
 }
 
 // The background thread has slept; it was woken by a program at work.
