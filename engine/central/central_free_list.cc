@@ -71,13 +71,13 @@ uint32_t CentralFreeList::take_from(Span* span, void** end, uint32_t count, cons
 }
 
 // For `objects`. In rising order, as far as the page heap has them so.
-bool CentralFreeList::fetch_spans(uint32_t objects, PageHeap& page_heap) {
+bool CentralFreeList::fetch_spans(uint32_t objects, PageHeap& page_heap, FreshPages* fresh) {
   const ClassGeometry& g = geometry();
   const auto home = g.span_objects <= kMaxObjectsBeside ? SpanHome::kBesideBits : SpanHome::kApart;
   const uint32_t wanted = (objects + g.span_objects - 1) / g.span_objects;
   Span* spans[kSpanBatch];
   const uint32_t got = page_heap.allocate_small(size_class_, g.span_pages, home, spans,
-                                                std::min(wanted, kSpanBatch));
+                                                std::min(wanted, kSpanBatch), fresh);
   counters_.spans += got;
   counters_.span_fetches += got;
   for (uint32_t i = got; i != 0; --i) enlist(spans[i - 1]);
@@ -85,6 +85,18 @@ bool CentralFreeList::fetch_spans(uint32_t objects, PageHeap& page_heap) {
 }
 
 uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_heap) {
+  FreshPages fresh;
+  const uint32_t taken = take_under_lock(objects, count, page_heap, &fresh);
+  // After the lock: it takes as long as the program's own writing would. The spans stay where they
+  // are, since the caller has some of their objects. Larger objects may not be written as a whole.
+  if (fresh.pages != 0 && geometry().object_bytes <= page_heap.arena().os().page_bytes) {
+    page_heap.populate(fresh);
+  }
+  return taken;
+}
+
+uint32_t CentralFreeList::take_under_lock(void** objects, uint32_t count, PageHeap& page_heap,
+                                          FreshPages* fresh) {
   const Guard guard(lock_);
   // Several batches only of a class that grows, and to which they are little: where objects come
   // back meanwhile, taking fewer leaves them a place in the spans that are there.
@@ -98,7 +110,7 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
     if (span == nullptr) {
       // Fewer than asked for will do: a new span for the first object only.
       if (taken != 0 && !grows) break;
-      if (!fetch_spans(grows ? count - taken : 1, page_heap)) break;
+      if (!fetch_spans(grows ? count - taken : 1, page_heap, fresh)) break;
       span = fullest();
     }
     const uint32_t live = span->live;
@@ -111,6 +123,8 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
   }
   if (taken != count) std::memmove(objects, objects + count - taken, taken * sizeof *objects);
   counters_.live += taken;
+  // The first spans of a class may be all that it ever has, and hardly used.
+  if (counters_.spans < tunable::kPopulateFromSpans) *fresh = FreshPages();
   least_free_ = std::min(least_free_, free_objects());
   return taken;
 }

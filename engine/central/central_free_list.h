@@ -77,7 +77,8 @@ class CentralFreeList {
   const ClassGeometry& geometry() const { return kClasses[size_class_]; }
   unsigned bucket_of(uint32_t live) const { return live >> geometry().bucket_shift; }
   Span* fullest();
-  bool fetch_spans(uint32_t objects, PageHeap& page_heap);
+  uint32_t take_under_lock(void** objects, uint32_t count, PageHeap& page_heap, FreshPages* fresh);
+  bool fetch_spans(uint32_t objects, PageHeap& page_heap, FreshPages* fresh);
   void enlist(Span* span);
   void delist(Span* span, uint32_t live);
   void move(Span* span, uint32_t live);

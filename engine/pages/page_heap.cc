@@ -26,7 +26,7 @@ Span* PageHeap::place(Pages pages, size_t requested) {
 }
 
 uint32_t PageHeap::allocate_small(SizeClass size_class, Pages pages, SpanHome home, Span** spans,
-                                  uint32_t count) {
+                                  uint32_t count, FreshPages* fresh) {
   make_room(pages * count);
   const Guard guard(lock_);
   uint32_t taken = 0;
@@ -35,6 +35,7 @@ uint32_t PageHeap::allocate_small(SizeClass size_class, Pages pages, SpanHome ho
     if (span != nullptr) span = carve(span, 0, pages, 0);
     if (span == nullptr) break;
     counters_.small_in_use += pages;
+    if (span->released == pages) fresh->add(span->first, pages);
     with_memory(span);
     if (home == SpanHome::kBesideBits) {
       Span* beside = arena_.span_beside_bits(span->first);
@@ -706,6 +707,17 @@ void PageHeap::pay_debt() {
   largest_freed_ -= largest_freed_ / 4;
   lock_.release();
   release(due, [] { return true; });
+}
+
+void PageHeap::populate(const FreshPages& fresh) const {
+  const size_t hardware = arena_.os().page_bytes;
+  char* const begin = arena_.address_of(fresh.first);
+  const size_t skipped =
+      round_up(reinterpret_cast<uintptr_t>(begin), hardware) - reinterpret_cast<uintptr_t>(begin);
+  const size_t bytes = bytes_of(fresh.pages);
+  if (bytes >= skipped + hardware) {
+    arena_.os().populate(begin + skipped, round_down(bytes - skipped, hardware));
+  }
 }
 
 uint64_t PageHeap::refaulted_pages() {

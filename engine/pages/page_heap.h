@@ -50,6 +50,18 @@ enum class SpanHome : uint8_t { kApart, kBesideBits };
 // Of so many objects the bits leave room for it.
 inline constexpr uint32_t kMaxObjectsBeside = (kBitmapBytesPerPage - sizeof(SpanHead)) * 8;
 
+// Pages side by side that were handed out without memory.
+struct FreshPages {
+  PageId first = 0;
+  Pages pages = 0;
+
+  // Forgets the others where these lie elsewhere.
+  void add(PageId page, Pages count) {
+    if (page != first + pages) *this = {page, 0};
+    pages += count;
+  }
+};
+
 // A span of a size class in which nothing lives, and which of its pages have no memory, a bit each.
 struct EmptySpan {
   Span* span;
@@ -65,12 +77,13 @@ class PageHeap {
   // `requested`: the bytes that the program asked for.
   Span* allocate(Pages pages, size_t requested = 0);
   // Up to `count` spans of a size class, state kSmall, with the tables filled in: one lock for all.
-  // Returns how many.
+  // Returns how many, and in `fresh` which of them have no memory.
   uint32_t allocate_small(SizeClass size_class, Pages pages, SpanHome home, Span** spans,
-                          uint32_t count);
+                          uint32_t count, FreshPages* fresh);
   Span* allocate_small(SizeClass size_class, Pages pages, SpanHome home) {
     Span* span = nullptr;
-    allocate_small(size_class, pages, home, &span, 1);
+    FreshPages fresh;
+    allocate_small(size_class, pages, home, &span, 1, &fresh);
     return span;
   }
   // A large one for calloc: where some pages read as zero and others do not (Span::zeroing), the
@@ -155,6 +168,10 @@ class PageHeap {
   Pages resident_pages() const { return granted_pages() - moving_; }
   platform::Lock& lock() { return lock_; }
   Arena& arena() { return arena_; }
+
+  // Gives pages memory that are about to be written as a whole, as far as they share no hardware
+  // page with others. Without locks.
+  void populate(const FreshPages& fresh) const;
 
   // In a forked child: takes back the spans that another thread was releasing without the lock.
   void recover_in_child();

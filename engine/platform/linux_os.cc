@@ -7,7 +7,7 @@
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <algorithm>
-
+#include <atomic>
 #include <cerrno>
 
 #include "engine/base/bits.h"
@@ -24,6 +24,9 @@
 #endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
 #endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
@@ -121,6 +124,16 @@ void prefer_huge_pages(void* range, size_t bytes) {
   system_call(SYS_madvise, as_long(range), static_cast<long>(bytes), MADV_HUGEPAGE);
 }
 
+// Linux 5.14. An older kernel is asked once.
+std::atomic<bool> g_populates{true};
+
+void populate(void* range, size_t bytes) {
+  if (!g_populates.load(std::memory_order_relaxed)) return;
+  const long result =
+      system_call(SYS_madvise, as_long(range), static_cast<long>(bytes), MADV_POPULATE_WRITE);
+  if (result == -EINVAL) g_populates.store(false, std::memory_order_relaxed);
+}
+
 size_t resident_pages(const void* range, size_t bytes) {
   const size_t page = linux_os().page_bytes;
   unsigned char resident[1024];
@@ -152,6 +165,7 @@ constinit Os g_linux = {
     .remap = remap,
     .refresh = refresh,
     .prefer_huge_pages = prefer_huge_pages,
+    .populate = populate,
     .resident_pages = resident_pages,
     .label = label,
     .now_ms = now_ms,

@@ -34,6 +34,9 @@ struct Os {
   bool (*refresh)(void* range, size_t bytes);
   // The range is about to be written as a whole, so that huge pages suit it. Advice.
   void (*prefer_huge_pages)(void* range, size_t bytes);
+  // Every hardware page of the range is about to be written: they get memory in one call instead of
+  // a page fault each. Advice.
+  void (*populate)(void* range, size_t bytes);
   // How many hardware pages of the range have memory now. A hint: what was swapped out has none and
   // does not read as zero.
   size_t (*resident_pages)(const void* range, size_t bytes);

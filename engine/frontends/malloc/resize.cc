@@ -71,8 +71,10 @@ void* move_large(Span* span, size_t bytes) {
     page_heap.finish_remap(span, fresh);
     g_tiers.remapped_bytes.fetch_add(old_bytes, std::memory_order_relaxed);
   } else {
+    const bool mostly_without_memory = fresh->released > pages / 2;
     page_heap.begin_copy(fresh);
     settle_debt();  // first, or what is due and the copy would be resident together
+    if (mostly_without_memory) page_heap.populate({fresh->first, span->pages});
     std::memcpy(to, from, old_bytes);
     page_heap.free(span);
   }

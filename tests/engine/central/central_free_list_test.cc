@@ -99,6 +99,35 @@ CASE(AClassThatGrowsTakesABatchForEachOfSoManySpans) {
   one.verify();
 }
 
+// Once there are enough of them, what is fetched is populated: by one call, where it has no memory.
+CASE(NewSpansOfAClassThatHasSeveralArePopulated) {
+  OneList one;
+  const size_t span_bytes = bytes_of(kClasses[kSmall].span_pages);
+  std::vector<void*> objects = one.take_exactly((tunable::kPopulateFromSpans - 1) * one.per_span);
+  CHECK(one.os.populated().empty());
+  for (void* object : one.take_exactly(one.per_span)) objects.push_back(object);
+  char* const last_span = one.address_of(one.span_of(objects.back()));
+  CHECK(one.os.populated() == (std::vector{Range{last_span, span_bytes}}));
+  one.give(objects);
+  one.take_exactly(static_cast<uint32_t>(objects.size()));
+  CHECK_EQ(one.os.populated().size(), 1u);
+
+  one.take_exactly(4 * tunable::kSpansForBatch * one.per_span);
+  const size_t calls = one.os.populated().size();
+  one.take(3 * one.per_span);
+  CHECK_EQ(one.os.populated().size(), calls + 1);
+  CHECK_EQ(one.os.populated().back().bytes, 3 * span_bytes);
+  one.verify();
+}
+
+CASE(ObjectsLongerThanAPageMayNotBeWrittenAsAWhole) {
+  constexpr SizeClass kLong = class_of_size(4097);
+  OneList one(kLong);
+  one.take_exactly(20 * one.per_span);
+  CHECK(one.os.populated().empty());
+  one.verify();
+}
+
 CASE(WhereObjectsCameBackABatchIsAllThatIsTaken) {
   OneList one;
   const std::vector<void*> objects = one.take_exactly(8 * tunable::kSpansForBatch * one.per_span);

@@ -94,6 +94,7 @@ CASE(CopiesWhereMemoryIs) {
   deallocate(room);
   CHECK(reallocate(block, 5 * kMiB) == room);
   CHECK_EQ(engine.os.remaps(), 0u);
+  CHECK(engine.os.populated().empty());
   check(room, 4 * kMiB);
   MallocEngine::verify();
 }
@@ -111,6 +112,7 @@ CASE(CopiesWhereTheKernelCannotRemap) {
   void* moved = reallocate(block, 5 * kMiB);
   CHECK(moved != nullptr && moved != block);
   CHECK_EQ(engine.os.remaps(), 0u);
+  CHECK(engine.os.populated() == (std::vector{Range{bytes_at(moved), 4 * kMiB}}));
   check(moved, 4 * kMiB);
   MallocEngine::verify();
 }

@@ -313,7 +313,8 @@ CASE(SmallSpansComeAndGoSeveralAtATime) {
   for (const SpanHome home : {SpanHome::kApart, SpanHome::kBesideBits}) {
     SmallHeap heap;
     Span* s[8] = {};
-    CHECK_EQ(heap.page_heap.allocate_small(12, 2, home, s, 8), 8u);
+    FreshPages fresh;
+    CHECK_EQ(heap.page_heap.allocate_small(12, 2, home, s, 8, &fresh), 8u);
     for (PageId i = 0; i < 8; ++i) CHECK_EQ(s[i]->first, 2 * i);
     heap.page_heap.verify();
     // Upwards, apart, downwards; two stay. Some pages have no memory.
@@ -329,6 +330,27 @@ CASE(SmallSpansComeAndGoSeveralAtATime) {
     CHECK_EQ(heap.arena.span_of(0)->pages, heap.arena.committed_pages());
     heap.page_heap.verify();
   }
+}
+
+CASE(SmallSpansSayWhichPagesSideBySideHaveNoMemory) {
+  SmallHeap heap;
+  heap.page_heap.free(heap.allocate(5));  // resident, and of no use as a whole
+  Span* s[8] = {};
+  FreshPages fresh;
+  CHECK_EQ(heap.page_heap.allocate_small(12, 2, SpanHome::kApart, s, 2, &fresh), 2u);
+  CHECK_EQ(fresh.pages, 0u);
+  CHECK_EQ(heap.page_heap.allocate_small(12, 2, SpanHome::kApart, s, 8, &fresh), 8u);
+  CHECK_LE(fresh.first, s[1]->first);
+  CHECK_EQ(fresh.first + fresh.pages, s[7]->end());
+  heap.page_heap.verify();
+}
+
+CASE(PagesThatShareAHardwarePageAreNotPopulated) {
+  SmallHeap heap(tunable::kMinArenaBytes, 64 * tunable::kKiB);
+  heap.page_heap.populate({1, 14});  // the hardware page has pages 0 to 7, the next one 8 to 15
+  CHECK(heap.os.populated().empty());
+  heap.page_heap.populate({7, 18});
+  CHECK(heap.os.populated() == (std::vector{Range{heap.arena.address_of(8), 128 * tunable::kKiB}}));
 }
 
 CASE(ASpanBesideItsBitsUsesTheHalfOfTheLineThatTheyLeave) {

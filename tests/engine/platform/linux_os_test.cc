@@ -81,6 +81,17 @@ CASE(RefreshGivesAFreshUsableMapping) {
   range.begin[0] = 1;
 }
 
+CASE(PopulatedMemoryIsThereAndHoldsWhatItHeld) {
+  const Reservation range(4 * kMiB);
+  CHECK(linux_os().commit(range.begin, kMiB));
+  range.begin[8192] = 7;
+  linux_os().populate(range.begin, kMiB / 2);
+  CHECK_EQ(range.begin[8192], 7);
+  if (!is_resident(range.begin)) return;  // Linux before 5.14: the pages are faulted in
+  CHECK(is_resident(range.begin + kMiB / 2 - linux_os().page_bytes));
+  CHECK(!is_resident(range.begin + kMiB / 2 + 64 * 1024));
+}
+
 CASE(UnreservedCommitNeverTakesSomebodyElsesAddresses) {
   const Reservation range(4 * kMiB);
   CHECK(linux_os().commit(range.begin, kMiB));

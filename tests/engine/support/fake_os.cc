@@ -39,6 +39,7 @@ FakeOs::FakeOs(size_t page_bytes)
              .remap = remap,
              .refresh = refresh,
              .prefer_huge_pages = prefer_huge_pages,
+             .populate = populate,
              .resident_pages = real_.resident_pages,
              .label = label,
              .now_ms = now,
@@ -135,6 +136,12 @@ bool FakeOs::refresh(void* range, size_t bytes) {
 void FakeOs::prefer_huge_pages(void* range, size_t bytes) {
   current_->check_aligned(range, bytes);
   current_->preferred_.push_back({static_cast<char*>(range), bytes});
+}
+
+void FakeOs::populate(void* range, size_t bytes) {
+  current_->check_aligned(range, bytes);
+  const std::lock_guard guard(current_->mutex_);
+  current_->populated_.push_back({static_cast<char*>(range), bytes});
 }
 
 void FakeOs::label(void*, size_t, const char*) {}

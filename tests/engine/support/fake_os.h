@@ -65,6 +65,8 @@ class FakeOs {
   const std::vector<Range>& refreshed() const { return refreshed_; }
   // What huge pages were asked for.
   const std::vector<Range>& preferred() const { return preferred_; }
+  // What was populated.
+  const std::vector<Range>& populated() const { return populated_; }
   uint64_t remaps() const { return remaps_; }
   // The most mappings that the source of one remap has lain in. Before Linux 6.17 the kernel moves
   // pages of one mapping only, and it finds that out after it has dropped the target.
@@ -87,6 +89,7 @@ class FakeOs {
   static bool remap(void* from, void* to, size_t bytes);
   static bool refresh(void* range, size_t bytes);
   static void prefer_huge_pages(void* range, size_t bytes);
+  static void populate(void* range, size_t bytes);
   static void label(void* range, size_t bytes, const char* name);
   static uint64_t now();
 
@@ -95,7 +98,7 @@ class FakeOs {
   const platform::Os real_;
   platform::Os table_;
   std::mutex mutex_;  // the lists: release() comes from several threads
-  std::vector<Range> preferred_;
+  std::vector<Range> preferred_, populated_;
   std::vector<Range> reserved_, mapped_, released_, refreshed_;
   std::atomic<uint64_t> fallible_calls_{0};
   uint64_t failing_call_ = 0;
