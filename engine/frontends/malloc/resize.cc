@@ -2,8 +2,8 @@
 // otherwise.
 //
 //   small: stays while the new size fits and at least half of the object is used; what grows past
-//          32 KiB becomes whole pages, which can grow where they lie
-//   large: shrinks by splitting its tail off, down to 32 KiB; grows into its head-room, the free
+//          16 KiB becomes whole pages, which can grow where they lie
+//   large: shrinks by splitting its tail off, down to 16 KiB; grows into its head-room, the free
 //          span behind it or new arena; else moves, from 1 MiB on by page tables alone if it moves
 //          to pages without memory
 //
@@ -44,7 +44,7 @@ void* move_to_pages(void* block, size_t old_bytes, size_t bytes) {
 // The usual step of a block that grows: nothing moves, and only the statistics would know of the
 // new size, which is not worth a lock.
 bool stays_within_its_pages(Span* span, size_t bytes) {
-  if (bytes < tunable::kWholePagesBytes || pages_for(bytes) != span->pages) return false;
+  if (bytes < tunable::kResizedPagesBytes || pages_for(bytes) != span->pages) return false;
   if (span->pages != pages_for(span->requested)) return false;
   span->grown = span->grown || bytes > span->requested;
   return true;
@@ -85,7 +85,7 @@ void* resize_large(Span* span, void* block, size_t bytes) {
   const size_t pages = pages_for(bytes);
   const size_t old_bytes = bytes_of(span->pages);
   PageHeap& page_heap = g_tiers.page_heap;
-  if (bytes < tunable::kWholePagesBytes) return move_by_copy(block, old_bytes, bytes);
+  if (bytes < tunable::kResizedPagesBytes) return move_by_copy(block, old_bytes, bytes);
   if (pages < span->pages) {
     const size_t tail = old_bytes - bytes_of(static_cast<Pages>(pages));
     if (tail >= tunable::kShrinkTailBytes || tail >= old_bytes / 8) {
@@ -151,7 +151,7 @@ Span* large_span_at(const void* block) {
   void* result = nullptr;
   if (large != nullptr) {
     result = resize_pages(caller, [=] { return resize_large(large, block, bytes); });
-  } else if (ours && bytes > old_bytes && bytes > tunable::kWholePagesBytes) {
+  } else if (ours && bytes > old_bytes && bytes > tunable::kResizedPagesBytes) {
     result = resize_pages(caller, [=] { return move_to_pages(block, old_bytes, bytes); });
   } else {
     result = move_by_copy(block, old_bytes, bytes);

@@ -72,6 +72,23 @@ CASE(GrowsALargeBlockInPlaceWhereItCan) {
   MallocEngine::verify();
 }
 
+// And shrinks where it lies, down to the same length.
+CASE(WhatGrowsPastSixteenKiBBecomesPages) {
+  MallocEngine engine;
+  void* block = reallocate(filled(10 * kKiB), 16 * kKiB);
+  CHECK(small_bytes(block) != 0);
+  block = reallocate(block, 17 * kKiB);
+  CHECK_EQ(small_bytes(block), 0u);
+  fill(block, 10 * kKiB, 17 * kKiB);
+  CHECK(reallocate(block, 100 * kKiB) == block);
+  CHECK(reallocate(block, 16 * kKiB) == block);
+  check(block, 16 * kKiB);
+  block = reallocate(block, 15 * kKiB);
+  CHECK(small_bytes(block) != 0);
+  check(block, 15 * kKiB);
+  MallocEngine::verify();
+}
+
 CASE(MovesABigBlockByItsPageTables) {
   MallocEngine engine;
   void* block = filled(4 * kMiB);
