@@ -246,7 +246,9 @@ size_t index_at(const ClassGeometry& g, size_t offset) {
 
 Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& page_heap,
                              uint32_t* culprit) {
-  const ClassGeometry& g = geometry();
+  // A copy, like that of the tables: stores of bits might change the member.
+  const SizeClass size_class = size_class_;
+  const ClassGeometry& g = kClasses[size_class];
   const size_t span_bytes = bytes_of(g.span_pages);
   const PageTables tables = page_heap.arena().tables();
   void* const* const end = objects + count;
@@ -255,11 +257,11 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
   EmptySpan empty[kSpanBatch];
   uint32_t empty_count = 0;
   const Guard guard(lock_);
-  while (at != end && misuse == Misuse::kNone) {
+  while (at != end) {
     // Freed in no order, each object is in another span: its line is asked for ahead.
     if (end - at > 8) __builtin_prefetch(tables.span_of(tables.page_of(at[8])), 1);
     const PageId page = tables.page_of(*at);
-    if (tables.class_of(page) != size_class_) {
+    if (tables.class_of(page) != size_class) {
       misuse = Misuse::kDoubleFree;  // its span has emptied since and lives another life
       break;
     }
@@ -273,17 +275,18 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
     const bool alone = end - at == 1 || offset_of(at[1]) >= span_bytes;
     const uint32_t given = alone ? clear_one(g, offset_of(*at), bits_end, &misuse)
                                  : clear_run(at, end, g, begin, bits_end, &misuse);
+    if (given == 0) break;  // misuse; what came before one in a row is given first
     at += given;
-    if (given == 0) break;
-    span->live = static_cast<uint16_t>(live - given);
+    const uint32_t left = live - given;
+    span->live = static_cast<uint16_t>(left);
     const bool was_full = live == g.span_objects;
-    if (span->live == 0) {
+    if (left == 0) {
       if (!was_full) delist(span, live);
       empty[empty_count++] = {span, take_holes(span, page_heap.arena())};
       if (empty_count == kSpanBatch) give_up(empty, std::exchange(empty_count, 0), page_heap);
     } else if (was_full) {
       enlist(span);
-    } else {
+    } else if ((live ^ left) >> g.bucket_shift != 0) {
       move(span, live);
     }
   }

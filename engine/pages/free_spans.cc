@@ -5,16 +5,6 @@
 namespace tri {
 namespace {
 
-// A hash in which every bit of the structure's address moves every bit of the result (the finaliser
-// of MurmurHash3): any regular spacing would make a chain out of a lesser one. Of the structure,
-// not of the span: a span may become longer or shorter where it is.
-uint32_t priority(const Span* span) {
-  auto hash = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(span) / sizeof(Span));
-  hash = (hash ^ (hash >> 16)) * 0x85ebca6bu;
-  hash = (hash ^ (hash >> 13)) * 0xc2b2ae35u;
-  return hash ^ (hash >> 16);
-}
-
 // By length, then by address: one number, in memory as well.
 uint64_t key(PageId first, Pages pages) { return uint64_t{pages} << 32 | first; }
 uint64_t key(const Span* span) { return key(span->first, span->pages); }
@@ -25,7 +15,7 @@ bool before(const Span* a, const Span* b) { return key(a) < key(b); }
 
 void SpanTree::insert(Span* span) {
   Span** link = &root_;
-  while (*link != nullptr && priority(*link) >= priority(span)) {
+  while (*link != nullptr && (*link)->priority >= span->priority) {
     link = before(span, *link) ? &(*link)->left : &(*link)->right;
   }
   // Everything under `link` has a lower priority: split it around the key.
@@ -57,7 +47,7 @@ void SpanTree::remove(Span* span) {
   Span* a = span->left;
   Span* b = span->right;
   while (a != nullptr && b != nullptr) {
-    if (priority(a) >= priority(b)) {
+    if (a->priority >= b->priority) {
       *link = a;
       link = &a->right;
       a = a->right;

@@ -71,9 +71,20 @@ struct Span : SpanHead {
   uint16_t swept = 0;          // the collection after which it was swept, modulo 2^16
   uint16_t pins = 0;           // views of the program on its memory
   uint32_t slot_granules = 0;  // the length of a record
+  // Free: in a tree. Of the structure, not of the span, which may become longer or shorter where it
+  // is; kept, because a look at every span on the way down would cost two multiplications.
+  uint32_t priority = priority_of(this);
 
   // Large: it is nothing but resident pages.
   bool is_plain() const { return headroom == 0 && !remapped && !zeroing && !grown; }
+  // A hash in which every bit of the address moves every bit of the result (the finaliser of
+  // MurmurHash3): any regular spacing would make a chain out of a lesser one.
+  static uint32_t priority_of(const Span* span) {
+    auto hash = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(span) >> 6);
+    hash = (hash ^ (hash >> 16)) * 0x85ebca6bu;
+    hash = (hash ^ (hash >> 13)) * 0xc2b2ae35u;
+    return hash ^ (hash >> 16);
+  }
   // Behind the pages that nobody else may take.
   PageId end_of_run() const { return end() + (state == SpanState::kLarge ? headroom : 0); }
 };
