@@ -51,6 +51,9 @@ inline constexpr uint32_t kMaxRemapped = 8192;
 // A block that grows for the second time gets as much untouched address space behind it as it has
 // pages, up to this.
 inline constexpr size_t kMaxHeadroomBytes = 1 * kGiB;
+// What a block is copied to is populated in steps of this: the kernel's lock on the address space
+// is held for each, and a fork, or a heap that grows, waits for it.
+inline constexpr size_t kPopulateStepBytes = 2 * kMiB;
 // calloc of a block that was in use asks the kernel (mincore) from here on which of its pages have
 // memory, and by that and by trials (malloc/zeroing_habit.h) gives them back or clears them:
 // clearing a MiB takes 20-75 us, giving it back and touching all of it again 350 us, and asking

@@ -600,6 +600,7 @@ void CacheTier::reset_in_child(ThreadState& state) {
     next = cache->next;
     if (cache->home == &state) {
       cache->thread_id = platform::current_thread_id();
+      cache->idle = IdleWatch();  // its clock begins anew
       continue;
     }
     cache_count_.fetch_sub(1, std::memory_order_relaxed);

@@ -104,7 +104,7 @@ class CacheTier {
     return state.active.load(std::memory_order_relaxed)->take_kept(pages);
   }
   bool keep(ThreadState& state, Span* span) {
-    if (span->pages > tunable::kKeptBytes >> kPageShift) return false;
+    if (span->pages > tunable::kKeptBytes >> kPageShift || !span->is_plain()) return false;
     ThreadCache* const cache = state.active.load(std::memory_order_relaxed);
     const bool is_own = cache != &g_empty_cache;
     if (is_own && !cache->is_usual(span->pages)) return false;
@@ -121,7 +121,8 @@ class CacheTier {
 
   // Empties caches of threads that used next to no CPU for `drain_ms`, and those that are vacant
   // for `idle_ms`. Returns how many hold something and may not be emptied yet. Called often enough
-  // to notice: a thread is idle when its CPU time has not changed between two calls that far apart.
+  // to notice: a thread is idle when its CPU time has hardly changed between two calls that far
+  // apart.
   // With caches of processors: those from which nothing was taken for `idle_ms`, and all when the
   // process idles.
   unsigned drain_idle(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms, bool process_idles);

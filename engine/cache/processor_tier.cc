@@ -62,7 +62,8 @@ bool CacheTier::lies_idle(ThreadCache& cache, uint64_t now_ms, uint32_t idle_ms)
     cache.seen_slow_calls = cache.slow_calls;
     cache.idle_since_ms = now_ms;
   }
-  return now_ms - cache.idle_since_ms >= idle_ms;
+  // The last caller may have come with a later time.
+  return now_ms >= cache.idle_since_ms + idle_ms;
 }
 
 unsigned CacheTier::drain_processors(uint64_t now_ms, uint32_t idle_ms, bool process_idles) {

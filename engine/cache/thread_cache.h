@@ -21,8 +21,10 @@
 //     find the empty cache and enter the slow path, where `lock` makes it wait. If not, the
 //     scavenger leaves; the owner's next slow path makes its cache active again.
 //   One thing breaks this: a signal handler that interrupts malloc between two of its instructions
-//   and then sleeps inside a system call for longer than the idle time. That is why no caller
-//   drains threads that have not been idle for TRIMALLOC_IDLE_DRAIN_MS, not even release().
+//   and sleeps inside a system call when the scavenger looks, on a thread that has used next to no
+//   CPU for a while. That is why no caller drains threads that have not been idle for
+//   TRIMALLOC_IDLE_DRAIN_MS, not even release(); for a part of it, where a crowd of threads is
+//   about to take new memory (tunable::kCrowdPart).
 #pragma once
 
 #include <atomic>
@@ -111,7 +113,8 @@ struct ThreadCache {
   }
   // False: it goes to the page heap.
   bool keep(Span* span) {
-    if (kept.span != nullptr || !span->is_plain()) return false;
+    TRI_ASSERT(span->is_plain());
+    if (kept.span != nullptr) return false;
     span->state = SpanState::kKept;
     kept.span = span;
     kept.pages = span->pages;

@@ -88,7 +88,9 @@ uint32_t CentralFreeList::take(void** objects, uint32_t count, PageHeap& page_he
   FreshPages fresh;
   const uint32_t taken = take_under_lock(objects, count, page_heap, &fresh);
   // After the lock: it takes as long as the program's own writing would. The spans stay where they
-  // are, since the caller has some of their objects. Larger objects may not be written as a whole.
+  // are, since the caller has some of their objects; a hole made in the last one meanwhile is
+  // filled again, and counts as one until objects are taken there. Larger objects may not be
+  // written as a whole.
   if (fresh.pages != 0 && geometry().object_bytes <= page_heap.arena().os().page_bytes) {
     page_heap.populate(fresh);
   }

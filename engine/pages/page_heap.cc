@@ -129,10 +129,15 @@ void PageHeap::finish_remap(Span* from, Span* to) {
 }
 
 Span* PageHeap::place_growing(Pages pages, size_t requested) {
+  if (!arena_.reserved()) return place(pages, requested);  // addresses are scarce
   Span* span = find_growing(pages);
   if (span == nullptr) return nullptr;
+  // What lies in one hardware page with the block would have memory, and count for nothing.
+  const bool is_short = bytes_of(pages) < arena_.os().page_bytes;
   const auto most =
-      static_cast<Pages>(std::min(tunable::kMaxHeadroomBytes >> kPageShift, size_t{pages}));
+      is_short
+          ? 0
+          : static_cast<Pages>(std::min(tunable::kMaxHeadroomBytes >> kPageShift, size_t{pages}));
   const Pages behind = std::min(most, span->pages - pages);
   const Pages headroom = arena_.released_run(span->first + pages, behind);
   return make_large(carve(span, 0, pages, headroom), requested);
@@ -151,7 +156,7 @@ Span* PageHeap::find_growing(Pages pages) {
   const bool again = last_grown_ != nullptr && last_grown_->state == SpanState::kFree &&
                      last_grown_->pages >= 2 * pages;
   Span* span = again ? last_grown_ : resident_.best_fit(2 * pages);
-  if (span == nullptr) span = resident_.best_fit(pages + pages / 4);
+  if (span == nullptr) span = resident_.best_fit(pages + (pages + 3) / 4);
   if (span != nullptr) return span;
   span = longest_free();
   if (span != nullptr && span->pages >= 2 * pages) return span;

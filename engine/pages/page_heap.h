@@ -77,7 +77,7 @@ class PageHeap {
   // `requested`: the bytes that the program asked for.
   Span* allocate(Pages pages, size_t requested = 0);
   // Up to `count` spans of a size class, state kSmall, with the tables filled in: one lock for all.
-  // Returns how many, and in `fresh` which of them have no memory.
+  // Returns how many, and adds those that have no memory to `fresh`.
   uint32_t allocate_small(SizeClass size_class, Pages pages, SpanHome home, Span** spans,
                           uint32_t count, FreshPages* fresh);
   Span* allocate_small(SizeClass size_class, Pages pages, SpanHome home) {

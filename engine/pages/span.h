@@ -54,8 +54,12 @@ struct SpanHead {
   PageId end() const { return first + pages; }
 };
 
-// What those have whose structure is their own.
+// What those have whose structure is their own. It stays where it was made: `priority` says where.
 struct Span : SpanHead {
+  Span() = default;
+  Span(const Span&) = delete;
+  Span& operator=(const Span&) = delete;
+
   // Pages without memory: of a free span, and of a large one while a block moves there.
   Pages released = 0;
   // Large: untouched pages behind the block that only its realloc may take.

@@ -30,7 +30,7 @@ void* move_by_copy(void* block, size_t old_bytes, size_t bytes) {
   return fresh;
 }
 
-// A block that outgrows the sizes of which several share a span.
+// A block that outgrows what is copied from class to class.
 void* move_to_pages(void* block, size_t old_bytes, size_t bytes) {
   Span* fresh = g_tiers.page_heap.allocate_growing(static_cast<Pages>(pages_for(bytes)), bytes);
   if (fresh == nullptr) return nullptr;
@@ -48,6 +48,20 @@ bool stays_within_its_pages(Span* span, size_t bytes) {
   if (span->pages != pages_for(span->requested)) return false;
   span->grown = span->grown || bytes > span->requested;
   return true;
+}
+
+// `has_memory`: most of the pages that are written.
+void copy_pages(const Span* from, const Span* to, bool has_memory) {
+  constexpr Pages kStep = tunable::kPopulateStepBytes >> kPageShift;
+  const Pages step = has_memory ? from->pages : kStep;
+  for (Pages done = 0; done < from->pages;) {
+    const Pages now = std::min(step, from->pages - done);
+    const FreshPages part{to->first + done, now};
+    if (!has_memory) g_tiers.page_heap.populate(part);
+    std::memcpy(g_tiers.arena.address_of(part.first), g_tiers.arena.address_of(from->first + done),
+                bytes_of(now));
+    done += now;
+  }
 }
 
 // To a new span: by page tables, unless that has memory of its own, which they would drop. nullptr:
@@ -71,11 +85,10 @@ void* move_large(Span* span, size_t bytes) {
     page_heap.finish_remap(span, fresh);
     g_tiers.remapped_bytes.fetch_add(old_bytes, std::memory_order_relaxed);
   } else {
-    const bool mostly_without_memory = fresh->released > pages / 2;
+    const bool has_memory = fresh->released <= pages / 2;
     page_heap.begin_copy(fresh);
     settle_debt();  // first, or what is due and the copy would be resident together
-    if (mostly_without_memory) page_heap.populate({fresh->first, span->pages});
-    std::memcpy(to, from, old_bytes);
+    copy_pages(span, fresh, has_memory);
     page_heap.free(span);
   }
   return to;

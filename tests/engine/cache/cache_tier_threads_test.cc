@@ -401,6 +401,40 @@ CASE(TheChildsTiersAreWholeAndOthersCachesAreEmptied) {
   tiers.caches.verify();
 }
 
+#ifndef __SANITIZE_THREAD__  // which allows no threads in a child
+
+// A child's clock begins anew: less on it than was on its parent's is not a rest.
+CASE(AChildIsNotTakenToIdleForHavingWorkedLess) {
+  SmallTiers tiers;
+  FakeThread self(tiers.caches);
+  const auto work_ms = [&](uint64_t ms) {
+    const auto used_ns = [] { return platform::thread_cpu_ns(platform::current_thread_id()); };
+    const uint64_t end_ns = used_ns() + ms * 1000000;
+    while (used_ns() < end_ns) self.deallocate(kSmall, self.allocate(kSmall));
+  };
+  // The caller sleeps meanwhile, in a system call.
+  const auto look = [&](uint64_t now_ms) {
+    std::thread([&] { tiers.caches.drain_idle(now_ms, 400); }).join();
+  };
+  work_ms(200);
+  look(1000);
+  const pid_t child = fork();
+  if (child == 0) {
+    tiers.caches.reset_in_child(self.state);
+    work_ms(20);
+    look(1500);
+    CHECK_EQ(tiers.caches.idle_drains(), 0u);
+    look(1900);
+    CHECK_EQ(tiers.caches.idle_drains(), 1u);
+    _exit(0);
+  }
+  int status = -1;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK_EQ(status, 0);
+}
+
+#endif
+
 CASE(ForkingAmongBusyThreadsGivesWholeChildren) {
   SmallTiers tiers;
   std::atomic<bool> stop{false};

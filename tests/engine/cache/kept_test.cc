@@ -175,6 +175,25 @@ CASE(WithoutRoomInTheBudgetNothingIsKept) {
   tiers.caches.verify();
 }
 
+// Of a block that grows by realloc nobody asks for the length at once.
+CASE(BlocksThatHaveGrownAreNoneOfTheRow) {
+  SmallTiers tiers;
+  Keeper thread(tiers);
+  const auto grow_and_go = [&] {
+    Span* const grown = tiers.page_heap.allocate_growing(3);
+    grown->grown = true;
+    thread.give(grown);
+  };
+  for (unsigned i = 0; i < tunable::kKeptAfter + 2u; ++i) grow_and_go();
+  CHECK(!thread.cache().kept.allowed);
+  for (unsigned i = 0; i < tunable::kKeptAfter + 2u; ++i) {
+    grow_and_go();
+    thread.give(thread.take());
+  }
+  CHECK(thread.keeps());
+  tiers.caches.verify();
+}
+
 CASE(WhereCachesBelongToNobodyOrToProcessorsNothingIsKept) {
   for (const Caching caching : {Caching::kNone, Caching::kByProcessor}) {
     SmallTiers tiers(tunable::kThreadCacheBudgetBytes, caching);

@@ -120,7 +120,7 @@ CASE(NewSpansOfAClassThatHasSeveralArePopulated) {
   one.verify();
 }
 
-CASE(ObjectsLongerThanAPageMayNotBeWrittenAsAWhole) {
+CASE(ObjectsLongerThanAHardwarePageMayNotBeWrittenAsAWhole) {
   constexpr SizeClass kLong = class_of_size(4097);
   OneList one(kLong);
   one.take_exactly(20 * one.per_span);

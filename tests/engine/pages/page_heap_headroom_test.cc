@@ -87,6 +87,22 @@ CASE(DoesWithoutHeadroomWhenThereIsNone) {
   heap.page_heap.verify();
 }
 
+CASE(WhereAddressesAreScarceThereIsNone) {
+  SmallHeap heap;
+  CHECK(heap.arena.grow(1));
+  heap.arena.drop_reservation();
+  Span* span = heap.page_heap.allocate_growing(100);
+  CHECK(span != nullptr);
+  CHECK_EQ(span->headroom, 0u);
+}
+
+CASE(ABlockHasNoneInItsOwnHardwarePage) {
+  SmallHeap heap(tunable::kMinArenaBytes, 64 * tunable::kKiB);
+  CHECK_EQ(heap.page_heap.allocate_growing(7)->headroom, 0u);
+  CHECK_EQ(heap.page_heap.allocate_growing(8)->headroom, 8u);
+  heap.page_heap.verify();
+}
+
 CASE(HeadroomThatHadMemoryIsCountedAsResident) {
   SmallHeap heap;
   heap.page_heap.free(heap.allocate(heap.arena.max_pages()));
@@ -125,13 +141,16 @@ CASE(TheNextBlockThatGrowsGoesWhereTheLastOneHasLain) {
 }
 
 CASE(AShorterRunWithMemoryIsBetterThanALongOneWithout) {
-  SmallHeap heap;
-  Span* run = heap.allocate(125);
-  heap.allocate(1);
-  heap.page_heap.free(run);
-  CHECK(heap.page_heap.allocate_growing(101)->first > 125u);
-  CHECK_EQ(heap.page_heap.allocate_growing(100)->first, 0u);
-  heap.page_heap.verify();
+  for (const Pages pages : {3u, 100u}) {
+    const Pages longer = pages + (pages + 3) / 4;
+    SmallHeap heap;
+    Span* run = heap.allocate(longer);
+    heap.allocate(1);
+    heap.page_heap.free(run);
+    CHECK(heap.page_heap.allocate_growing(pages + 1)->first > longer);
+    CHECK_EQ(heap.page_heap.allocate_growing(pages)->first, 0u);
+    heap.page_heap.verify();
+  }
 }
 
 CASE(WhereTheLastOneHasLainMayHaveGoneToOthers) {
