@@ -51,6 +51,11 @@ inline constexpr uint32_t kMaxRemapped = 8192;
 // A block that grows for the second time gets as much untouched address space behind it as it has
 // pages, up to this.
 inline constexpr size_t kMaxHeadroomBytes = 1 * kGiB;
+// All together so much, and beyond that this part of what large blocks hold: it has no memory, but
+// the kernel counts it where it counts what may be written (RLIMIT_DATA, vm.overcommit_memory = 2),
+// and lists that are not made any longer keep it.
+inline constexpr size_t kHeadroomBytes = 64 * kMiB;
+inline constexpr uint32_t kHeadroomPart = 4;
 // What a block is copied to is populated in steps of this: the kernel's lock on the address space
 // is held for each, and a fork, or a heap that grows, waits for it.
 inline constexpr size_t kPopulateStepBytes = 2 * kMiB;

@@ -132,15 +132,20 @@ Span* PageHeap::place_growing(Pages pages, size_t requested) {
   if (!arena_.reserved()) return place(pages, requested);  // addresses are scarce
   Span* span = find_growing(pages);
   if (span == nullptr) return nullptr;
-  // What lies in one hardware page with the block would have memory, and count for nothing.
-  const bool is_short = bytes_of(pages) < arena_.os().page_bytes;
-  const auto most =
-      is_short
-          ? 0
-          : static_cast<Pages>(std::min(tunable::kMaxHeadroomBytes >> kPageShift, size_t{pages}));
-  const Pages behind = std::min(most, span->pages - pages);
+  const Pages behind = std::min(headroom_for(pages), span->pages - pages);
   const Pages headroom = arena_.released_run(span->first + pages, behind);
   return make_large(carve(span, 0, pages, headroom), requested);
+}
+
+// As many pages as the block has; but within what all blocks may have together, and none in the
+// block's own hardware page, which would have memory and count for nothing.
+Pages PageHeap::headroom_for(Pages pages) const {
+  constexpr Pages kMost = tunable::kMaxHeadroomBytes >> kPageShift;
+  constexpr Pages kAlways = tunable::kHeadroomBytes >> kPageShift;
+  if (bytes_of(pages) < arena_.os().page_bytes) return 0;
+  const Pages in_use = counters_.large_in_use - counters_.headroom;
+  const Pages allowed = std::max(kAlways, in_use / tunable::kHeadroomPart);
+  return std::min({pages, kMost, allowed - std::min(allowed, counters_.headroom)});
 }
 
 // The run that is best for a block that will grow, twice as long at least: where the last one that
@@ -437,12 +442,12 @@ uint32_t PageHeap::free_small(const EmptySpan* empty, uint32_t count) {
   return freed;
 }
 
-bool PageHeap::extend(Span* span, Pages pages) {
+bool PageHeap::extend(Span* span, Pages pages, size_t requested) {
   const Pages needed = pages - span->pages;
   make_room(needed);
   const Guard guard(lock_);
   const PageId behind = span->end() + span->headroom;
-  Span* next = free_span_at(behind);
+  Span* next = needed <= span->headroom ? nullptr : free_span_at(behind);
   if (next != nullptr && next->first != behind) next = nullptr;
   const auto reachable = [&] { return span->headroom + (next != nullptr ? next->pages : 0); };
   if (reachable() < needed) {
@@ -474,13 +479,15 @@ bool PageHeap::extend(Span* span, Pages pages) {
   counters_.large_in_use += from_next;
   if (was_released != 0) arena_.set_released(first, needed, false);
   note_allocation(was_released, resident_pages());
+  note_requested(span, requested);
   return true;
 }
 
-void PageHeap::shrink(Span* span, Pages pages) {
+void PageHeap::shrink(Span* span, Pages pages, size_t requested) {
   const Pages tail = span->pages - pages;
   const bool emptied = span->remapped && join_mapping(span->first + pages, tail);
   const Guard guard(lock_);
+  note_requested(span, requested);
   Span* freed = new_span(span->first + pages, tail + span->headroom, span->headroom);
   if (freed == nullptr) return;
   if (emptied) {
@@ -497,6 +504,10 @@ void PageHeap::shrink(Span* span, Pages pages) {
 
 void PageHeap::set_requested(Span* span, size_t requested) {
   const Guard guard(lock_);
+  note_requested(span, requested);
+}
+
+void PageHeap::note_requested(Span* span, size_t requested) {
   counters_.large_requested_bytes += requested - span->requested;  // may go down: unsigned wraps
   span->requested = requested;
 }

@@ -106,7 +106,7 @@ class PageHeap {
   bool may_remap() const {
     return remapped_.load(std::memory_order_relaxed) < tunable::kMaxRemapped;
   }
-  // A large block in place: the program now wants `requested` bytes of it.
+  // A large block stays as it is; the program now wants `requested` bytes of it.
   void set_requested(Span* span, size_t requested);
 
   // Gives a large span back.
@@ -120,11 +120,11 @@ class PageHeap {
   }
 
   // Makes a large span `pages` long where it lies, from its head-room, the free span behind it or
-  // new arena. False when the pages behind it are taken.
-  bool extend(Span* span, Pages pages);
-  // Splits off and frees what lies behind the first `pages`. When it cannot, the block is as long
-  // as before, but what lies there may read as zero.
-  void shrink(Span* span, Pages pages);
+  // new arena, for `requested` bytes. False when the pages behind it are taken.
+  bool extend(Span* span, Pages pages, size_t requested = 0);
+  // Splits off and frees what lies behind the first `pages`, which hold `requested` bytes. When it
+  // cannot, the block is as long as before, but what lies there may read as zero.
+  void shrink(Span* span, Pages pages, size_t requested = 0);
 
   // Gives up to `pages` resident free pages back to the OS, largest runs first. Returns how many.
   // Takes the lock, and drops it around each system call. What other threads are giving back at
@@ -196,8 +196,10 @@ class PageHeap {
   void hand_out(Span* span, Pages was_released);
   Span* with_memory(Span* span);
   Span* make_large(Span* span, size_t requested);
+  void note_requested(Span* span, size_t requested);
   Span* place(Pages pages, size_t requested);
   Span* place_growing(Pages pages, size_t requested);
+  Pages headroom_for(Pages pages) const;
   Pages released_in(const Span* span, PageId first, Pages pages) const;
   bool grow(Pages pages);
   void make_room(Pages pages);

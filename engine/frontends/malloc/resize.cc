@@ -95,21 +95,20 @@ void* move_large(Span* span, size_t bytes) {
 }
 
 void* resize_large(Span* span, void* block, size_t bytes) {
-  const size_t pages = pages_for(bytes);
+  const auto pages = static_cast<Pages>(pages_for(bytes));
   const size_t old_bytes = bytes_of(span->pages);
   PageHeap& page_heap = g_tiers.page_heap;
   if (bytes < tunable::kResizedPagesBytes) return move_by_copy(block, old_bytes, bytes);
-  if (pages < span->pages) {
-    const size_t tail = old_bytes - bytes_of(static_cast<Pages>(pages));
-    if (tail >= tunable::kShrinkTailBytes || tail >= old_bytes / 8) {
-      page_heap.shrink(span, static_cast<Pages>(pages));
-    }
-  } else if (pages > span->pages && !page_heap.extend(span, static_cast<Pages>(pages))) {
-    return move_large(span, bytes);
+  const bool grows = bytes > span->requested;
+  const size_t tail = old_bytes - std::min(old_bytes, bytes_of(pages));
+  if (pages > span->pages) {
+    if (!page_heap.extend(span, pages, bytes)) return move_large(span, bytes);
+  } else if (tail != 0 && (tail >= tunable::kShrinkTailBytes || tail >= old_bytes / 8)) {
+    page_heap.shrink(span, pages, bytes);
+  } else if (pages != pages_for(span->requested)) {
+    page_heap.set_requested(span, bytes);
   }
-  const bool moved_its_end = pages != pages_for(span->requested);
-  span->grown = span->grown || bytes > span->requested;
-  if (moved_its_end) page_heap.set_requested(span, bytes);
+  span->grown = span->grown || grows;
   return block;
 }
 

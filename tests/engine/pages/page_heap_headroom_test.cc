@@ -87,6 +87,23 @@ CASE(DoesWithoutHeadroomWhenThereIsNone) {
   heap.page_heap.verify();
 }
 
+CASE(ManyBlocksHaveOnlyAPartOfTheirLengthTogether) {
+  SmallHeap heap(tunable::kGiB);
+  const PageHeapCounters& now = heap.page_heap.counters();
+  constexpr Pages kAlways = tunable::kHeadroomBytes >> kPageShift;
+  const auto make = [&](Pages pages) {
+    for (Pages made = 0; made < pages; made += 16) heap.page_heap.allocate_growing(16);
+  };
+  make(kAlways);
+  CHECK_EQ(now.headroom, kAlways);
+  make(3 * kAlways);
+  CHECK_LE(now.headroom, kAlways + 16);
+  make(4 * kAlways);
+  CHECK_LE(now.headroom, 2 * kAlways + 16);
+  CHECK_GE(now.headroom, 2 * kAlways - 16);
+  heap.page_heap.verify();
+}
+
 CASE(WhereAddressesAreScarceThereIsNone) {
   SmallHeap heap;
   CHECK(heap.arena.grow(1));
