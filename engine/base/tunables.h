@@ -39,8 +39,8 @@ inline constexpr size_t kMetadataStepBytes = 64 * kKiB;
 // than the system call and the TLB flush.
 inline constexpr size_t kRemapBytes = 1 * kMiB;
 // And only where more than this part has no memory: what has, would be dropped for it. Two lists
-// that grow in turns to 16 MiB, again and again (bench/micro/growth.c), take 70 us a step instead
-// of 81, bench/python/growth.py 13 % less time.
+// that grow in turns to 16 MiB, again and again (bench/micro/growth.c), took 70 us a step instead
+// of 81 by that, bench/python/growth.py 13 % less time.
 inline constexpr uint32_t kRemapReleasedPart = 8;
 // A moved block is a mapping of the kernel's by itself, and splits another one. When it is freed,
 // so many may stay that way, with their memory, until everything free is given back; a process may
@@ -48,14 +48,9 @@ inline constexpr uint32_t kRemapReleasedPart = 8;
 inline constexpr uint32_t kMaxKeptMappings = 256;
 // And so many blocks may live in such mappings.
 inline constexpr uint32_t kMaxRemapped = 8192;
-// A block that grows for the second time gets as much untouched address space behind it as it has
-// pages, up to this.
+// A block that grows, and a large one that does so for the second time, gets as much untouched
+// address space behind it as it has pages, up to this.
 inline constexpr size_t kMaxHeadroomBytes = 1 * kGiB;
-// All together so much, and beyond that this part of what large blocks hold: it has no memory, but
-// the kernel counts it where it counts what may be written (RLIMIT_DATA, vm.overcommit_memory = 2),
-// and lists that are not made any longer keep it.
-inline constexpr size_t kHeadroomBytes = 64 * kMiB;
-inline constexpr uint32_t kHeadroomPart = 4;
 // What a block is copied to is populated in steps of this: the kernel's lock on the address space
 // is held for each, and a fork, or a heap that grows, waits for it.
 inline constexpr size_t kPopulateStepBytes = 2 * kMiB;

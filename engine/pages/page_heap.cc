@@ -129,23 +129,17 @@ void PageHeap::finish_remap(Span* from, Span* to) {
 }
 
 Span* PageHeap::place_growing(Pages pages, size_t requested) {
-  if (!arena_.reserved()) return place(pages, requested);  // addresses are scarce
   Span* span = find_growing(pages);
   if (span == nullptr) return nullptr;
-  const Pages behind = std::min(headroom_for(pages), span->pages - pages);
-  const Pages headroom = arena_.released_run(span->first + pages, behind);
-  return make_large(carve(span, 0, pages, headroom), requested);
-}
-
-// As many pages as the block has; but within what all blocks may have together, and none in the
-// block's own hardware page, which would have memory and count for nothing.
-Pages PageHeap::headroom_for(Pages pages) const {
+  // Of a block shorter than a hardware page most of it would lie in the block's own, have memory,
+  // and count for nothing.
   constexpr Pages kMost = tunable::kMaxHeadroomBytes >> kPageShift;
-  constexpr Pages kAlways = tunable::kHeadroomBytes >> kPageShift;
-  if (bytes_of(pages) < arena_.os().page_bytes) return 0;
-  const Pages in_use = counters_.large_in_use - counters_.headroom;
-  const Pages allowed = std::max(kAlways, in_use / tunable::kHeadroomPart);
-  return std::min({pages, kMost, allowed - std::min(allowed, counters_.headroom)});
+  const Pages most = bytes_of(pages) < arena_.os().page_bytes ? 0 : std::min(kMost, pages);
+  const Pages behind = std::min(most, span->pages - pages);
+  const Pages headroom = arena_.released_run(span->first + pages, behind);
+  span = make_large(carve(span, 0, pages, headroom), requested);
+  if (span != nullptr) span->grown = true;
+  return span;
 }
 
 // The run that is best for a block that will grow, twice as long at least: where the last one that
@@ -153,8 +147,8 @@ Pages PageHeap::headroom_for(Pages pages) const {
 // new arena if that is too short, and whatever fits when the arena cannot grow by as much. A
 // program that lets a buffer grow again and again thus comes to use the same pages for it: in the
 // smallest run it would meet an end each time, and leave pages that have no memory. Of a quarter
-// nothing is seen where one buffer grows; two that grow by turns (bench/micro/growth.c) take 65 us
-// a step instead of 80, and 52 MiB instead of 61.
+// nothing is seen where one buffer grows; with twice the length only, two that grow by turns
+// (bench/micro/growth.c) took 80 us a step instead of 65, and 61 MiB instead of 52.
 Span* PageHeap::find_growing(Pages pages) {
   if (pages > arena_.max_pages() / 2) return find_best_fit(pages);
   // The structure may have had other lives since; all that matters is what it is now.
@@ -189,10 +183,27 @@ Span* PageHeap::find_best_fit(Pages pages) {
     if (span != nullptr) return span;
     if (!waited && pages >= kReleaseStep && pages <= releasing_pages_) {
       waited = await_release();
-    } else if (!grow(pages) && !await_release()) {
+    } else if (!grow(pages) && !await_release() && !take_headroom_back()) {
       return nullptr;
     }
   }
+}
+
+// From every block that has some, for who cannot have anything else: it has no memory, but the
+// kernel counts it where it counts addresses (RLIMIT_AS), or what may be written (RLIMIT_DATA,
+// vm.overcommit_memory = 2); and lists that are not made any longer keep it. False: there was none.
+bool PageHeap::take_headroom_back() {
+  const Pages before = counters_.headroom;
+  for (PageId page = arena_.adopted_pages(); page < arena_.committed_pages();) {
+    if (counters_.headroom == 0) break;
+    Span* span = arena_.span_of(page);
+    if (span->state == SpanState::kLarge && span->headroom != 0) {
+      span = cut_tail(span, span->pages);
+      if (span == nullptr) break;
+    }
+    page = span->end_of_run();
+  }
+  return counters_.headroom != before;
 }
 
 // Until some thread has given back what it is at. The lock is dropped meanwhile. False: nobody
@@ -488,18 +499,26 @@ void PageHeap::shrink(Span* span, Pages pages, size_t requested) {
   const bool emptied = span->remapped && join_mapping(span->first + pages, tail);
   const Guard guard(lock_);
   note_requested(span, requested);
-  Span* freed = new_span(span->first + pages, tail + span->headroom, span->headroom);
-  if (freed == nullptr) return;
-  if (emptied) {
-    arena_.set_released(freed->first, tail, true);
-    freed->released += tail;
-  }
+  if (emptied) arena_.set_released(span->first + pages, tail, true);
+  const bool cut = cut_tail(span, pages) != nullptr;
+  // Else it is the program's still, and reads as zero.
+  if (!cut && emptied) arena_.set_released(span->first + pages, tail, false);
+}
+
+// What lies behind the first `pages` of a large block, head-room included, becomes free. Returns
+// the run that it is in; nullptr: there is no memory for its structure.
+Span* PageHeap::cut_tail(Span* span, Pages pages) {
+  const PageId first = span->first + pages;
+  const Pages tail = span->pages - pages;
+  const Pages released = span->headroom + arena_.count_released(first, tail);
+  Span* freed = new_span(first, tail + span->headroom, released);
+  if (freed == nullptr) return nullptr;
   counters_.large_in_use -= freed->pages;
   counters_.headroom -= span->headroom;
   span->pages = pages;
   span->headroom = 0;
   index(span);
-  merge_and_insert(freed);
+  return merge_and_insert(freed);
 }
 
 void PageHeap::set_requested(Span* span, size_t requested) {
@@ -795,6 +814,7 @@ void PageHeap::verify() {
         TRI_CHECK(released == 0 || span->zeroing);
         TRI_CHECK_EQ(arena_.class_of(span->first), kLargeClass);
         seen.large_in_use += span->pages + span->headroom;
+        seen.headroom += span->headroom;
         break;
       case SpanState::kReleasing:
         break;
@@ -804,6 +824,7 @@ void PageHeap::verify() {
   }
   TRI_CHECK_EQ(seen.small_in_use, counters_.small_in_use);
   TRI_CHECK_EQ(seen.large_in_use, counters_.large_in_use);
+  TRI_CHECK_EQ(seen.headroom, counters_.headroom);
   TRI_CHECK_EQ(seen.free_resident, counters_.free_resident);
   TRI_CHECK_EQ(seen.free_released, counters_.free_released);
   Pages listed = 0;

@@ -121,10 +121,10 @@ class PageHeap {
 
   // Makes a large span `pages` long where it lies, from its head-room, the free span behind it or
   // new arena, for `requested` bytes. False when the pages behind it are taken.
-  bool extend(Span* span, Pages pages, size_t requested = 0);
+  bool extend(Span* span, Pages pages, size_t requested);
   // Splits off and frees what lies behind the first `pages`, which hold `requested` bytes. When it
   // cannot, the block is as long as before, but what lies there may read as zero.
-  void shrink(Span* span, Pages pages, size_t requested = 0);
+  void shrink(Span* span, Pages pages, size_t requested);
 
   // Gives up to `pages` resident free pages back to the OS, largest runs first. Returns how many.
   // Takes the lock, and drops it around each system call. What other threads are giving back at
@@ -189,6 +189,8 @@ class PageHeap {
   void pay_debt();
   Span* find_best_fit(Pages pages);
   bool await_release();
+  bool take_headroom_back();
+  Span* cut_tail(Span* span, Pages pages);
   Span* find_aligned(Pages pages, Pages alignment, Pages* offset);
   Span* find_growing(Pages pages);
   Span* longest_free() const;
@@ -199,7 +201,6 @@ class PageHeap {
   void note_requested(Span* span, size_t requested);
   Span* place(Pages pages, size_t requested);
   Span* place_growing(Pages pages, size_t requested);
-  Pages headroom_for(Pages pages) const;
   Pages released_in(const Span* span, PageId first, Pages pages) const;
   bool grow(Pages pages);
   void make_room(Pages pages);

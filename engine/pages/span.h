@@ -62,14 +62,15 @@ struct Span : SpanHead {
 
   // Pages without memory: of a free span, and of a large one while a block moves there.
   Pages released = 0;
-  // Large: untouched pages behind the block that only its realloc may take.
+  // Large: untouched pages behind the block that only its realloc may take, as long as there is
+  // anything else. Under the page heap's lock.
   Pages headroom = 0;
   uint64_t requested = 0;     // large: what the program asked for, in bytes
   bool zero : 1 = false;      // large: every page read as zero when it was handed out
   bool resident : 1 = false;  // free: it is in the set of spans with memory to give back
   bool remapped : 1 = false;  // large: realloc has moved its mapping here
   bool zeroing : 1 = false;   // large: calloc has yet to clear some of it: see the page bits
-  bool grown : 1 = false;     // large: realloc has enlarged it before
+  bool grown : 1 = false;     // large: it grows by realloc
   // In a collected heap:
   uint8_t place = 0;           // which of its source's lists it is on
   uint16_t swept = 0;          // the collection after which it was swept, modulo 2^16
@@ -79,8 +80,9 @@ struct Span : SpanHead {
   // is; kept, because a look at every span on the way down would cost two multiplications.
   uint32_t priority = priority_of(this);
 
-  // Large: it is nothing but resident pages.
-  bool is_plain() const { return headroom == 0 && !remapped && !zeroing && !grown; }
+  // Large: it is nothing but resident pages. Only what has grown has head-room, which others may
+  // take under the page heap's lock: so it is not read here.
+  bool is_plain() const { return !remapped && !zeroing && !grown; }
   // A hash in which every bit of the address moves every bit of the result (the finaliser of
   // MurmurHash3): any regular spacing would make a chain out of a lesser one.
   static uint32_t priority_of(const Span* span) {

@@ -7,8 +7,9 @@
 //          span behind it or new arena; else moves, from 1 MiB on by page tables alone if it moves
 //          to pages without memory
 //
-// A block that grows for the second time moves to where untouched addresses follow it, so that the
-// growth of one buffer copies it a few times at most, whatever the step.
+// What becomes whole pages, and a large block that grows for the second time, moves to where
+// untouched addresses follow it, so that the growth of one buffer copies it a few times at most,
+// whatever the step.
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -34,7 +35,6 @@ void* move_by_copy(void* block, size_t old_bytes, size_t bytes) {
 void* move_to_pages(void* block, size_t old_bytes, size_t bytes) {
   Span* fresh = g_tiers.page_heap.allocate_growing(static_cast<Pages>(pages_for(bytes)), bytes);
   if (fresh == nullptr) return nullptr;
-  fresh->grown = true;
   void* const begin = g_tiers.arena.address_of(fresh->first);
   std::memcpy(begin, block, old_bytes);
   deallocate(block);

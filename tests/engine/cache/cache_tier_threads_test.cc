@@ -414,7 +414,11 @@ CASE(AChildIsNotTakenToIdleForHavingWorkedLess) {
   };
   // The caller sleeps meanwhile, in a system call.
   const auto look = [&](uint64_t now_ms) {
-    std::thread([&] { tiers.caches.drain_idle(now_ms, 400); }).join();
+    const int32_t caller = platform::current_thread_id();
+    std::thread([&] {
+      while (platform::look_at_thread(caller) != platform::Sleep::kInSystemCall) sleep_ms(1);
+      tiers.caches.drain_idle(now_ms, 400);
+    }).join();
   };
   work_ms(200);
   look(1000);

@@ -67,7 +67,14 @@ CASE(ShrinksALargeBlockInPlaceAndFreesTheTail) {
 CASE(GrowsALargeBlockInPlaceWhereItCan) {
   MallocEngine engine;
   void* block = filled(kMiB);
+  const auto requested = [] { return g_tiers.page_heap.counters().large_requested_bytes; };
+  const uint64_t before = requested();
   CHECK(reallocate(block, 20 * kMiB) == block);
+  CHECK_EQ(requested(), before + 19 * kMiB);
+  CHECK(reallocate(block, 3 * kMiB) == block);
+  CHECK_EQ(requested(), before + 2 * kMiB);
+  CHECK(reallocate(block, 3 * kMiB - 2 * kPageBytes) == block);  // too little to split off
+  CHECK_EQ(requested(), before + 2 * kMiB - 2 * kPageBytes);
   check(block, kMiB);
   MallocEngine::verify();
 }

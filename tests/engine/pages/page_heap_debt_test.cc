@@ -114,7 +114,7 @@ CASE(AtItsPeakLittleStepsArePaidTogether) {
   heap.page_heap.free(gap);
   for (Pages step = tunable::kPeakStepBytes >> kPageShift; step != 0; --step) {
     CHECK(heap.os.take_released().empty());
-    CHECK(heap.page_heap.extend(block, block->pages + 1));
+    CHECK(heap.page_heap.extend(block, block->pages + 1, 0));
     heap.page_heap.settle_debt();
   }
   CHECK(!heap.os.take_released().empty());

@@ -14,7 +14,7 @@ constexpr Pages kUniverse = 12;
 struct TinyHeap : SmallHeap {
   TinyHeap() {
     os.keep_memory_on_release();
-    page_heap.shrink(allocate(arena.max_pages()), arena.max_pages() - kUniverse);
+    page_heap.shrink(allocate(arena.max_pages()), arena.max_pages() - kUniverse, 0);
   }
 
   Pages live() const {
@@ -46,11 +46,11 @@ struct TinyHeap : SmallHeap {
         if (block(operation - 6) != nullptr) free(operation - 6);
         return;
       case 9 ... 10:
-        if (Span* span = block(operation - 9)) page_heap.extend(span, span->pages + 2);
+        if (Span* span = block(operation - 9)) page_heap.extend(span, span->pages + 2, 0);
         return;
       case 11:
         if (Span* span = block(0); span != nullptr && span->pages > 1) {
-          page_heap.shrink(span, span->pages - 1);
+          page_heap.shrink(span, span->pages - 1, 0);
         }
         return;
       default:

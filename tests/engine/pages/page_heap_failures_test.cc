@@ -58,7 +58,7 @@ CASE(SurvivesEachFailureWhileGrowingABlock) {
     heap.page_heap.verify();
     for (Pages pages = 150; span != nullptr && pages <= 1200; pages += 150) {
       const Pages before = span->pages;
-      if (!heap.page_heap.extend(span, pages)) CHECK_EQ(span->pages, before);
+      if (!heap.page_heap.extend(span, pages, 0)) CHECK_EQ(span->pages, before);
       heap.page_heap.verify();
     }
     check_nothing_is_lost(heap);
@@ -125,7 +125,7 @@ CASE(WithoutMetadataASplitIsRefusedAndTheRunStaysFree) {
   while (heap.page_heap.allocate(1) != nullptr) {
   }
   heap.page_heap.verify();
-  heap.page_heap.shrink(kept, 5);  // cannot, and does not
+  heap.page_heap.shrink(kept, 5, 0);  // cannot, and does not
   heap.page_heap.verify();
   heap.page_heap.free(kept);
   CHECK_GE(heap.page_heap.counters().free_resident, 20u);

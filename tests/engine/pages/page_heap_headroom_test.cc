@@ -1,5 +1,6 @@
 // Blocks that keep growing: address space behind them that only their realloc may take.
 #include <cstring>
+#include <vector>
 
 #include "tests/engine/support/heap.h"
 #include "tests/support/cases.h"
@@ -29,13 +30,13 @@ CASE(NobodyElseGetsTheHeadroom) {
 CASE(GrowsIntoItsHeadroomInPlace) {
   GrowingBlock block;
   block.allocate(block.arena.max_pages() - 200);  // nothing else to grow into
-  CHECK(block.page_heap.extend(block.span, 150));
+  CHECK(block.page_heap.extend(block.span, 150, 0));
   CHECK_EQ(block.span->headroom, 50u);
   CHECK_EQ(block.page_heap.counters().headroom, 50u);
   block.page_heap.verify();
-  CHECK(block.page_heap.extend(block.span, 200));
+  CHECK(block.page_heap.extend(block.span, 200, 0));
   block.page_heap.verify();
-  CHECK(!block.page_heap.extend(block.span, 201));
+  CHECK(!block.page_heap.extend(block.span, 201, 0));
 }
 
 CASE(GrowsThroughItsHeadroomIntoTheFreeSpanBehind) {
@@ -44,20 +45,20 @@ CASE(GrowsThroughItsHeadroomIntoTheFreeSpanBehind) {
   CHECK_EQ(behind->first, 200u);
   block.allocate(1);
   block.page_heap.free(behind);
-  CHECK(block.page_heap.extend(block.span, 230));
+  CHECK(block.page_heap.extend(block.span, 230, 0));
   CHECK_EQ(block.span->headroom, 0u);
   block.page_heap.verify();
 }
 
 CASE(GrowsThroughItsHeadroomIntoNewArena) {
   GrowingBlock block;
-  CHECK(block.page_heap.extend(block.span, 1900));
+  CHECK(block.page_heap.extend(block.span, 1900, 0));
   block.page_heap.verify();
 }
 
 CASE(ShrinkingGivesTheHeadroomBackToo) {
   GrowingBlock block;
-  block.page_heap.shrink(block.span, 60);
+  block.page_heap.shrink(block.span, 60, 0);
   CHECK_EQ(block.span->headroom, 0u);
   CHECK_EQ(block.page_heap.counters().headroom, 0u);
   block.page_heap.verify();
@@ -75,7 +76,7 @@ CASE(FreeingGivesTheHeadroomBackUntouched) {
 CASE(TheHeadroomReadsAsZeroWhenTheBlockGrowsIntoIt) {
   GrowingBlock block;
   memset(block.address_of(block.span), 1, bytes_of(100));
-  CHECK(block.page_heap.extend(block.span, 101));
+  CHECK(block.page_heap.extend(block.span, 101, 0));
   CHECK_EQ(block.address_of(block.span)[bytes_of(100)], 0);
 }
 
@@ -87,33 +88,26 @@ CASE(DoesWithoutHeadroomWhenThereIsNone) {
   heap.page_heap.verify();
 }
 
-CASE(ManyBlocksHaveOnlyAPartOfTheirLengthTogether) {
-  SmallHeap heap(tunable::kGiB);
-  const PageHeapCounters& now = heap.page_heap.counters();
-  constexpr Pages kAlways = tunable::kHeadroomBytes >> kPageShift;
-  const auto make = [&](Pages pages) {
-    for (Pages made = 0; made < pages; made += 16) heap.page_heap.allocate_growing(16);
-  };
-  make(kAlways);
-  CHECK_EQ(now.headroom, kAlways);
-  make(3 * kAlways);
-  CHECK_LE(now.headroom, kAlways + 16);
-  make(4 * kAlways);
-  CHECK_LE(now.headroom, 2 * kAlways + 16);
-  CHECK_GE(now.headroom, 2 * kAlways - 16);
+// Lists that are not made any longer keep it for ever.
+CASE(WhereThereIsNothingElseItIsTakenBack) {
+  SmallHeap heap;
+  std::vector<Span*> growing;
+  while (heap.arena.committed_pages() < heap.arena.max_pages()) {
+    growing.push_back(heap.page_heap.allocate_growing(16));
+  }
+  const Pages headroom = heap.page_heap.counters().headroom;
+  CHECK_GE(headroom, heap.arena.max_pages() / 3);
+  Pages got = 0;
+  while (heap.page_heap.allocate(8) != nullptr) got += 8;
+  CHECK_GE(got, headroom);
+  CHECK_EQ(heap.page_heap.counters().headroom, 0u);
+  heap.page_heap.verify();
+  CHECK(!heap.page_heap.extend(growing[0], 17, 0));
+  for (Span* span : growing) heap.page_heap.free(span);
   heap.page_heap.verify();
 }
 
-CASE(WhereAddressesAreScarceThereIsNone) {
-  SmallHeap heap;
-  CHECK(heap.arena.grow(1));
-  heap.arena.drop_reservation();
-  Span* span = heap.page_heap.allocate_growing(100);
-  CHECK(span != nullptr);
-  CHECK_EQ(span->headroom, 0u);
-}
-
-CASE(ABlockHasNoneInItsOwnHardwarePage) {
+CASE(ABlockShorterThanAHardwarePageHasNone) {
   SmallHeap heap(tunable::kMinArenaBytes, 64 * tunable::kKiB);
   CHECK_EQ(heap.page_heap.allocate_growing(7)->headroom, 0u);
   CHECK_EQ(heap.page_heap.allocate_growing(8)->headroom, 8u);
@@ -168,6 +162,11 @@ CASE(AShorterRunWithMemoryIsBetterThanALongOneWithout) {
     CHECK_EQ(heap.page_heap.allocate_growing(pages)->first, 0u);
     heap.page_heap.verify();
   }
+  SmallHeap heap;
+  Span* run = heap.allocate(3);
+  heap.allocate(1);
+  heap.page_heap.free(run);
+  CHECK(heap.page_heap.allocate_growing(3)->first > 3u);
 }
 
 CASE(WhereTheLastOneHasLainMayHaveGoneToOthers) {

@@ -60,7 +60,7 @@ CASE(ARefusedAlignedAllocationLeavesEverythingFree) {
 CASE(ARefusedExtensionLeavesTheBlockAsItWas) {
   LimitedHeap heap(100, 90);
   Span* span = heap.allocate(60);
-  CHECK(!heap.page_heap.extend(span, 101));
+  CHECK(!heap.page_heap.extend(span, 101, 0));
   CHECK_EQ(span->pages, 60u);
   heap.page_heap.verify();
 }
@@ -106,8 +106,8 @@ CASE(HeadroomDoesNotCountAgainstTheLimit) {
   Span* span = heap.page_heap.allocate_growing(100);
   CHECK(span != nullptr);
   CHECK_EQ(heap.page_heap.resident_pages(), 100u);
-  CHECK(heap.page_heap.extend(span, 150));
-  CHECK(!heap.page_heap.extend(span, 151));
+  CHECK(heap.page_heap.extend(span, 150, 0));
+  CHECK(!heap.page_heap.extend(span, 151, 0));
   heap.page_heap.verify();
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "tests/engine/support/heap.h"
@@ -151,6 +152,7 @@ class Play {
   struct Block {
     Span* span;
     uint64_t mark;
+    Pages headroom;
   };
   uint64_t* mark_of(const Span* span) {
     return reinterpret_cast<uint64_t*>(heap_.address_of(span));
@@ -163,13 +165,23 @@ class Play {
     CHECK_EQ(span->zero, !model_.any_resident(span->first, pages));
     if (span->zero) CHECK_EQ(*mark_of(span), 0u);
     model_.take(span->first, pages);
-    blocks_.push_back({span, *mark_of(span) = random_.next()});
+    blocks_.push_back({span, *mark_of(span) = random_.next(), span->headroom});
+  }
+  // After a request. Where there was nothing else for it, all head-room may have been taken back.
+  void note_growth(bool fitted) {
+    model_.note_growth();
+    for (Block& block : blocks_) {
+      if (block.headroom == block.span->headroom) continue;
+      CHECK(!fitted);
+      CHECK_EQ(block.span->headroom, 0u);
+      model_.give(block.span->end(), std::exchange(block.headroom, 0));
+    }
   }
 
   void allocate(Pages pages) {
     const std::optional<Run> expected = model_.best_fit(pages);
     Span* span = heap_.page_heap.allocate(pages);
-    model_.note_growth();
+    note_growth(expected.has_value());
     if (expected) {
       CHECK(span != nullptr);
       CHECK_EQ(span->first, expected->first);
@@ -181,15 +193,18 @@ class Play {
     }
   }
   void allocate_aligned(Pages pages, size_t alignment) {
+    const Pages at_worst = pages + static_cast<Pages>(alignment >> kPageShift) - 1;
+    const bool fitted = model_.best_fit(at_worst).has_value();
     Span* span = heap_.page_heap.allocate_aligned(pages, alignment);
-    model_.note_growth();
+    note_growth(fitted);
     if (span == nullptr) return;
     CHECK_EQ(reinterpret_cast<uintptr_t>(heap_.address_of(span)) % alignment, 0u);
     keep(span, pages);
   }
   void allocate_growing(Pages pages) {
+    const bool fitted = model_.best_fit(pages).has_value();
     Span* span = heap_.page_heap.allocate_growing(pages);
-    model_.note_growth();
+    note_growth(fitted);
     if (span == nullptr) {
       CHECK(!model_.best_fit(pages));
       return;
@@ -213,13 +228,14 @@ class Play {
     const Pages headroom = span->headroom;
     const Pages wanted = before + random_.between(1, 50);
     const Pages reachable = before + headroom + model_.free_behind(span->end() + headroom);
-    const bool extended = heap_.page_heap.extend(span, wanted);
+    const bool extended = heap_.page_heap.extend(span, wanted, 0);
     model_.note_growth();
     CHECK_EQ(span->pages, extended ? wanted : before);
     if (wanted <= reachable) CHECK(extended);
     if (!extended) return;
     const Pages inside = std::min(wanted - before, headroom);
     CHECK_EQ(span->headroom, headroom - inside);
+    blocks_[index].headroom = span->headroom;
     model_.use_reserved(span->first + before, inside);
     model_.take(span->first + before + inside, wanted - before - inside);
   }
@@ -228,9 +244,10 @@ class Play {
     if (span->pages == 1) return;
     const Pages before = span->pages + span->headroom;
     const Pages wanted = random_.between(1, span->pages - 1);
-    heap_.page_heap.shrink(span, wanted);
+    heap_.page_heap.shrink(span, wanted, 0);
     CHECK_EQ(span->pages, wanted);
     CHECK_EQ(span->headroom, 0u);
+    blocks_[index].headroom = 0;
     model_.give(span->first + wanted, before - wanted);
   }
   void release(Pages pages) {

@@ -227,7 +227,7 @@ CASE(RefusesAnAlignmentBeyondTheArena) {
 CASE(ExtendsIntoTheFreeSpanBehind) {
   Neighbours n;
   n.page_heap.free(n.middle);
-  CHECK(n.page_heap.extend(n.left, 25));
+  CHECK(n.page_heap.extend(n.left, 25, 0));
   CHECK_EQ(n.left->pages, 25u);
   n.page_heap.verify();
   CHECK_EQ(n.would_get(5), 25u);
@@ -236,15 +236,15 @@ CASE(ExtendsIntoTheFreeSpanBehind) {
 CASE(ExtendsOverAllOfTheFreeSpanBehind) {
   Neighbours n;
   n.page_heap.free(n.middle);
-  CHECK(n.page_heap.extend(n.left, 30));
+  CHECK(n.page_heap.extend(n.left, 30, 0));
   n.page_heap.verify();
-  CHECK(!n.page_heap.extend(n.left, 31));
+  CHECK(!n.page_heap.extend(n.left, 31, 0));
   n.page_heap.verify();
 }
 
 CASE(DoesNotExtendIntoABlock) {
   Neighbours n;
-  CHECK(!n.page_heap.extend(n.left, 11));
+  CHECK(!n.page_heap.extend(n.left, 11, 0));
   CHECK_EQ(n.left->pages, 10u);
   n.page_heap.verify();
 }
@@ -252,18 +252,18 @@ CASE(DoesNotExtendIntoABlock) {
 CASE(ExtendsAtTheEndByGrowingTheArena) {
   SmallHeap heap;
   Span* span = heap.allocate(10);
-  CHECK(heap.page_heap.extend(span, 1500));
+  CHECK(heap.page_heap.extend(span, 1500, 0));
   CHECK_EQ(span->pages, 1500u);
   heap.page_heap.verify();
-  CHECK(!heap.page_heap.extend(span, heap.arena.max_pages() + 1));
-  CHECK(heap.page_heap.extend(span, heap.arena.max_pages()));
-  CHECK(!heap.page_heap.extend(span, heap.arena.max_pages() + 1));
+  CHECK(!heap.page_heap.extend(span, heap.arena.max_pages() + 1, 0));
+  CHECK(heap.page_heap.extend(span, heap.arena.max_pages(), 0));
+  CHECK(!heap.page_heap.extend(span, heap.arena.max_pages() + 1, 0));
   heap.page_heap.verify();
 }
 
 CASE(ShrinkingFreesTheTail) {
   Neighbours n;
-  n.page_heap.shrink(n.middle, 5);
+  n.page_heap.shrink(n.middle, 5, 0);
   CHECK_EQ(n.middle->pages, 5u);
   n.page_heap.verify();
   CHECK_EQ(n.would_get(15), 15u);
@@ -272,7 +272,7 @@ CASE(ShrinkingFreesTheTail) {
 CASE(AShrunkTailMergesWithWhatLiesBehind) {
   Neighbours n;
   n.page_heap.free(n.right);
-  n.page_heap.shrink(n.middle, 5);
+  n.page_heap.shrink(n.middle, 5, 0);
   CHECK_EQ(n.would_get(45), 15u);
 }
 
@@ -458,7 +458,7 @@ CASE(ARemappedBlockKeepsItsMemoryWhenFreed) {
   MovingHeap heap;
   heap.page_heap.finish_remap(heap.from, heap.to);
   memset(heap.address_of(heap.to), 1, bytes_of(12));
-  heap.page_heap.shrink(heap.to, 8);
+  heap.page_heap.shrink(heap.to, 8, 0);
   CHECK_EQ(heap.address_of(heap.to)[bytes_of(8) - 1], 1);
   heap.page_heap.free(heap.to);
   CHECK(heap.os.refreshed().empty());
@@ -474,7 +474,7 @@ CASE(SoManyRemappedBlocksKeepTheirMemoryUntilEverythingFreeIsGivenBack) {
     Span* const span = moved(heap, 10);
     begin = heap.address_of(span);
     memset(begin, 1, bytes_of(10));
-    heap.page_heap.shrink(span, 6);
+    heap.page_heap.shrink(span, 6, 0);
     CHECK_EQ(begin[bytes_of(6) - 1], 1);
     heap.page_heap.free(span);
   };
