@@ -131,11 +131,11 @@ void PageHeap::finish_remap(Span* from, Span* to) {
 Span* PageHeap::place_growing(Pages pages, size_t requested) {
   Span* span = find_growing(pages);
   if (span == nullptr) return nullptr;
-  // Of a block shorter than a hardware page most of it would lie in the block's own, have memory,
-  // and count for nothing.
+  // None where addresses are scarce. Of a block shorter than a hardware page most of it would lie
+  // in the block's own, have memory, and count for nothing.
   constexpr Pages kMost = tunable::kMaxHeadroomBytes >> kPageShift;
-  const Pages most = bytes_of(pages) < arena_.os().page_bytes ? 0 : std::min(kMost, pages);
-  const Pages behind = std::min(most, span->pages - pages);
+  const bool none = cramped_ || !arena_.reserved() || bytes_of(pages) < arena_.os().page_bytes;
+  const Pages behind = none ? 0 : std::min({kMost, pages, span->pages - pages});
   const Pages headroom = arena_.released_run(span->first + pages, behind);
   span = make_large(carve(span, 0, pages, headroom), requested);
   if (span != nullptr) span->grown = true;
@@ -183,7 +183,7 @@ Span* PageHeap::find_best_fit(Pages pages) {
     if (span != nullptr) return span;
     if (!waited && pages >= kReleaseStep && pages <= releasing_pages_) {
       waited = await_release();
-    } else if (!grow(pages) && !await_release() && !take_headroom_back()) {
+    } else if (!grow(pages) && !await_release() && !take_headroom_back(pages)) {
       return nullptr;
     }
   }
@@ -191,9 +191,11 @@ Span* PageHeap::find_best_fit(Pages pages) {
 
 // From every block that has some, for who cannot have anything else: it has no memory, but the
 // kernel counts it where it counts addresses (RLIMIT_AS), or what may be written (RLIMIT_DATA,
-// vm.overcommit_memory = 2); and lists that are not made any longer keep it. False: there was none.
-bool PageHeap::take_headroom_back() {
+// vm.overcommit_memory = 2); and lists that are not made any longer keep it. False: there was none,
+// or too little.
+bool PageHeap::take_headroom_back(Pages pages) {
   const Pages before = counters_.headroom;
+  if (pages > before + counters_.free_resident + counters_.free_released) return false;
   for (PageId page = arena_.adopted_pages(); page < arena_.committed_pages();) {
     if (counters_.headroom == 0) break;
     Span* span = arena_.span_of(page);
@@ -323,7 +325,8 @@ bool PageHeap::grow(Pages pages) {
       kPageShift);
   Span* span = new_span(committed, std::max(needed, step), 0);
   if (span == nullptr) return false;
-  if (!arena_.grow(span->pages)) {
+  cramped_ = !arena_.grow(span->pages);
+  if (cramped_) {
     span->pages = needed;  // less than we like, but enough
     if (needed == 0 || !arena_.grow(needed)) {
       destroy(span);
@@ -811,6 +814,7 @@ void PageHeap::verify() {
         TRI_CHECK(span->is_plain());
         [[fallthrough]];
       case SpanState::kLarge:
+        TRI_CHECK(span->headroom == 0 || span->grown);
         TRI_CHECK(released == 0 || span->zeroing);
         TRI_CHECK_EQ(arena_.class_of(span->first), kLargeClass);
         seen.large_in_use += span->pages + span->headroom;

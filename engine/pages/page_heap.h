@@ -189,7 +189,7 @@ class PageHeap {
   void pay_debt();
   Span* find_best_fit(Pages pages);
   bool await_release();
-  bool take_headroom_back();
+  bool take_headroom_back(Pages pages);
   Span* cut_tail(Span* span, Pages pages);
   Span* find_aligned(Pages pages, Pages alignment, Pages* offset);
   Span* find_growing(Pages pages);
@@ -251,6 +251,7 @@ class PageHeap {
   std::atomic<uint32_t> remapped_{0};
   std::atomic<uint32_t> kept_mappings_{0};
   bool keep_bits_ = false;  // while carve() works for calloc
+  bool cramped_ = false;    // the arena could not grow the last time as far as it should
   // Spans out of the sets while their memory is given back, how long they are together, and what
   // they still hold.
   // The count is written under the lock, and is the futex of who waits for them.

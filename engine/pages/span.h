@@ -9,7 +9,8 @@
 //   kept: large and freed by the program, but in the cache of its thread (cache/thread_cache.h)
 //
 // Fields are written under the page heap's lock while the span is free or changes state, under the
-// central free list's lock while it is small, and by the block's owner while it is large.
+// central free list's lock while it is small, and by the block's owner while it is large; but its
+// head-room under the page heap's lock, also by others.
 //
 // Where the structure lies: a span of a size class needs half of it, and 256 objects need half of
 // the 64 bytes of bits that every page has. So the two share them, and whoever looks for an object

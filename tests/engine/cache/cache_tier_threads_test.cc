@@ -416,7 +416,10 @@ CASE(AChildIsNotTakenToIdleForHavingWorkedLess) {
   const auto look = [&](uint64_t now_ms) {
     const int32_t caller = platform::current_thread_id();
     std::thread([&] {
-      while (platform::look_at_thread(caller) != platform::Sleep::kInSystemCall) sleep_ms(1);
+      for (int i = 0; i < 1000; ++i) {
+        if (platform::look_at_thread(caller) == platform::Sleep::kInSystemCall) break;
+        sleep_ms(1);
+      }
       tiers.caches.drain_idle(now_ms, 400);
     }).join();
   };

@@ -179,11 +179,7 @@ CASE(WithoutRoomInTheBudgetNothingIsKept) {
 CASE(BlocksThatHaveGrownAreNoneOfTheRow) {
   SmallTiers tiers;
   Keeper thread(tiers);
-  const auto grow_and_go = [&] {
-    Span* const grown = tiers.page_heap.allocate_growing(3);
-    grown->grown = true;
-    thread.give(grown);
-  };
+  const auto grow_and_go = [&] { thread.give(tiers.page_heap.allocate_growing(3)); };
   for (unsigned i = 0; i < tunable::kKeptAfter + 2u; ++i) grow_and_go();
   CHECK(!thread.cache().kept.allowed);
   for (unsigned i = 0; i < tunable::kKeptAfter + 2u; ++i) {

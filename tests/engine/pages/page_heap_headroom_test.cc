@@ -88,6 +88,16 @@ CASE(DoesWithoutHeadroomWhenThereIsNone) {
   heap.page_heap.verify();
 }
 
+CASE(WhereAddressesAreScarceThereIsNone) {
+  SmallHeap heap;
+  CHECK(heap.arena.grow(1));
+  heap.arena.drop_reservation();
+  Span* span = heap.page_heap.allocate_growing(100);
+  CHECK(span != nullptr);
+  CHECK_EQ(span->headroom, 0u);
+  CHECK(heap.page_heap.extend(span, 150, 0));  // nobody has come behind it
+}
+
 // Lists that are not made any longer keep it for ever.
 CASE(WhereThereIsNothingElseItIsTakenBack) {
   SmallHeap heap;
@@ -103,8 +113,22 @@ CASE(WhereThereIsNothingElseItIsTakenBack) {
   CHECK_EQ(heap.page_heap.counters().headroom, 0u);
   heap.page_heap.verify();
   CHECK(!heap.page_heap.extend(growing[0], 17, 0));
+  // Until the arena grows there is none for the next ones, which would be taken back at once.
+  heap.page_heap.free(growing[0]);
+  heap.page_heap.free(growing[1]);
+  growing = {growing.begin() + 2, growing.end()};
+  heap.page_heap.release(UINT32_MAX);
+  growing.push_back(heap.page_heap.allocate_growing(4));
+  CHECK_EQ(growing.back()->headroom, 0u);
   for (Span* span : growing) heap.page_heap.free(span);
   heap.page_heap.verify();
+}
+
+CASE(ARequestThatCannotBeMetTakesNone) {
+  SmallHeap heap;
+  Span* span = heap.page_heap.allocate_growing(100);
+  CHECK(heap.page_heap.allocate(heap.arena.max_pages()) == nullptr);
+  CHECK_EQ(span->headroom, 100u);
 }
 
 CASE(ABlockShorterThanAHardwarePageHasNone) {
@@ -139,7 +163,6 @@ CASE(TheNextBlockThatGrowsGoesWhereTheLastOneHasLain) {
   Span* small_run = heap.allocate(30);  // would be the best fit
   heap.allocate(1);
   Span* grown = heap.page_heap.allocate_growing(100);
-  grown->grown = true;
   const PageId place = grown->first;
   heap.page_heap.free(grown);
   heap.page_heap.release(UINT32_MAX);  // no memory is left there
@@ -172,7 +195,6 @@ CASE(AShorterRunWithMemoryIsBetterThanALongOneWithout) {
 CASE(WhereTheLastOneHasLainMayHaveGoneToOthers) {
   SmallHeap heap;
   Span* grown = heap.page_heap.allocate_growing(100);
-  grown->grown = true;
   heap.page_heap.free(grown);
   Span* all = heap.allocate(heap.arena.committed_pages());  // takes it in
   CHECK(heap.page_heap.allocate_growing(5) != all);

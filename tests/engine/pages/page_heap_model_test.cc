@@ -50,6 +50,12 @@ class PageModel {
     }
     return best;
   }
+  // Free pages, and those that blocks may grow into.
+  Pages free_and_reserved() const {
+    return static_cast<Pages>(
+        std::count_if(pages_.begin(), pages_.begin() + committed_,
+                      [](const Page& page) { return !page.used || !page.resident; }));
+  }
   Pages free_behind(PageId page) const {
     Pages count = 0;
     while (page + count < committed_ && !pages_[page + count].used) ++count;
@@ -188,6 +194,7 @@ class Play {
     }
     if (span == nullptr) {
       CHECK(!model_.best_fit(pages));
+      CHECK(heap_.page_heap.counters().headroom == 0 || pages > model_.free_and_reserved());
     } else {
       keep(span, pages);
     }
