@@ -8,9 +8,10 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <memory>
-#include <set>
 #include <thread>
 #include <vector>
 
@@ -347,11 +348,16 @@ CASE(AProcessorThatIsUsedIsLeftAloneAndAnIdleOneIsNot) {
 
 // --- fork -----------------------------------------------------------------------------------
 
-#ifndef __SANITIZE_THREAD__  // it does not follow threads through a fork
+#ifndef __SANITIZE_THREAD__   // it does not follow threads through a fork
+#ifndef __SANITIZE_ADDRESS__  // whose own locks a child may find held by threads that are gone
 CASE(AForkAmidSequencesLeavesTheChildWhole) {
   ProcessorTiers tiers;
   Storm storm(tiers, 3);
   FakeThread self(tiers.caches);
+  constexpr int kRounds = 2000;
+  // Made here: the child may find libc's heap, or a sanitizer's, locked by a thread that is gone.
+  std::vector<void*> seen;
+  seen.reserve(kRounds * std::size(kClassesUsed));
   for (int i = 0; i < 20; ++i) {
     self.deallocate(kSmall, self.allocate(kSmall));
     tiers.caches.lock_all();
@@ -368,12 +374,11 @@ CASE(AForkAmidSequencesLeavesTheChildWhole) {
       continue;
     }
     tiers.caches.reset_in_child(self.state);
-    std::set<void*> seen;
-    for (int k = 0; k < 2000; ++k) {
-      for (const SizeClass size_class : kClassesUsed) {
-        CHECK(seen.insert(self.allocate(size_class)).second);
-      }
+    for (int k = 0; k < kRounds; ++k) {
+      for (const SizeClass size_class : kClassesUsed) seen.push_back(self.allocate(size_class));
     }
+    std::sort(seen.begin(), seen.end());
+    CHECK(std::adjacent_find(seen.begin(), seen.end()) == seen.end());
     tiers.caches.flush(self.state);
     CHECK_EQ(tiers.caches.claimed(), 0u);  // so caches can still be closed from elsewhere
     tiers.caches.verify();
@@ -382,6 +387,7 @@ CASE(AForkAmidSequencesLeavesTheChildWhole) {
   storm.end();
   expect_nothing_lost(tiers);
 }
+#endif
 #endif
 
 }  // namespace
