@@ -348,8 +348,7 @@ CASE(AProcessorThatIsUsedIsLeftAloneAndAnIdleOneIsNot) {
 
 // --- fork -----------------------------------------------------------------------------------
 
-#ifndef __SANITIZE_THREAD__   // it does not follow threads through a fork
-#ifndef __SANITIZE_ADDRESS__  // whose own locks a child may find held by threads that are gone
+#ifndef __SANITIZE_THREAD__  // it does not follow threads through a fork
 CASE(AForkAmidSequencesLeavesTheChildWhole) {
   ProcessorTiers tiers;
   Storm storm(tiers, 3);
@@ -387,7 +386,6 @@ CASE(AForkAmidSequencesLeavesTheChildWhole) {
   storm.end();
   expect_nothing_lost(tiers);
 }
-#endif
 #endif
 
 }  // namespace

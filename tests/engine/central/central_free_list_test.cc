@@ -102,6 +102,7 @@ CASE(AClassThatGrowsTakesABatchForEachOfSoManySpans) {
 // Once there are enough of them, what is fetched is populated: by one call, where it has no memory.
 CASE(NewSpansOfAClassThatHasSeveralArePopulated) {
   OneList one;
+  one.os.note_populated();
   const size_t span_bytes = bytes_of(kClasses[kSmall].span_pages);
   std::vector<void*> objects = one.take_exactly((tunable::kPopulateFromSpans - 1) * one.per_span);
   CHECK(one.os.populated().empty());
@@ -123,6 +124,7 @@ CASE(NewSpansOfAClassThatHasSeveralArePopulated) {
 CASE(ObjectsLongerThanAHardwarePageMayNotBeWrittenAsAWhole) {
   constexpr SizeClass kLong = class_of_size(4097);
   OneList one(kLong);
+  one.os.note_populated();
   one.take_exactly(20 * one.per_span);
   CHECK(one.os.populated().empty());
   one.verify();

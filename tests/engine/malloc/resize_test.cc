@@ -111,6 +111,7 @@ CASE(MovesABigBlockByItsPageTables) {
 
 CASE(CopiesWhereMemoryIs) {
   MallocEngine engine;
+  engine.os.note_populated();
   void* block = filled(4 * kMiB);
   allocate(kMiB);
   void* room = allocate(6 * kMiB);
@@ -125,6 +126,7 @@ CASE(CopiesWhereMemoryIs) {
 
 CASE(CopiesWhereTheKernelCannotRemap) {
   MallocEngine engine;
+  engine.os.note_populated();
   void* block = filled(4 * kMiB);
   allocate(kMiB);
   allocate(6 * kMiB);  // room for the tables and the pages is there

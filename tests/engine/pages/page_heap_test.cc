@@ -347,6 +347,7 @@ CASE(SmallSpansSayWhichPagesSideBySideHaveNoMemory) {
 
 CASE(PagesThatShareAHardwarePageAreNotPopulated) {
   SmallHeap heap(tunable::kMinArenaBytes, 64 * tunable::kKiB);
+  heap.os.note_populated();
   heap.page_heap.populate({1, 14});  // the hardware page has pages 0 to 7, the next one 8 to 15
   CHECK(heap.os.populated().empty());
   heap.page_heap.populate({7, 18});

@@ -140,6 +140,7 @@ void FakeOs::prefer_huge_pages(void* range, size_t bytes) {
 
 void FakeOs::populate(void* range, size_t bytes) {
   current_->check_aligned(range, bytes);
+  if (!current_->notes_populated_) return;
   const std::lock_guard guard(current_->mutex_);
   current_->populated_.push_back({static_cast<char*>(range), bytes});
 }

@@ -65,7 +65,9 @@ class FakeOs {
   const std::vector<Range>& refreshed() const { return refreshed_; }
   // What huge pages were asked for.
   const std::vector<Range>& preferred() const { return preferred_; }
-  // What was populated.
+  // What was populated, from here on. Not always: it is asked for without the engine's locks, so
+  // that a fork may come meanwhile, and the diary's lock and memory are the test's.
+  void note_populated() { notes_populated_ = true; }
   const std::vector<Range>& populated() const { return populated_; }
   uint64_t remaps() const { return remaps_; }
   // The most mappings that the source of one remap has lain in. Before Linux 6.17 the kernel moves
@@ -107,6 +109,7 @@ class FakeOs {
   std::function<void()> during_release_;
   bool releases_memory_ = true;
   bool keeps_memory_ = false;
+  bool notes_populated_ = false;
   uint64_t remaps_ = 0;
   unsigned most_mappings_remapped_ = 0;
   size_t largest_range_ = SIZE_MAX;
