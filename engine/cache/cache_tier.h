@@ -122,9 +122,8 @@ class CacheTier {
   // Empties caches of threads that used next to no CPU for `drain_ms`, and those that are vacant
   // for `idle_ms`. Returns how many hold something and may not be emptied yet. Called often enough
   // to notice: a thread is idle when its CPU time has hardly changed between two calls that far
-  // apart.
-  // With caches of processors: those from which nothing was taken for `idle_ms`, and all when the
-  // process idles.
+  // apart. With caches of processors: those from which nothing was taken for `idle_ms`, and all
+  // when the process idles.
   unsigned drain_idle(uint64_t now_ms, uint32_t drain_ms, uint32_t idle_ms, bool process_idles);
   unsigned drain_idle(uint64_t now_ms, uint32_t idle_ms) {
     return drain_idle(now_ms, idle_ms, idle_ms, false);

@@ -565,11 +565,12 @@ Span* PageHeap::free_span_at(PageId page) const {
   return span != nullptr && span->state == SpanState::kFree ? span : nullptr;
 }
 
-// What could be given back: the pages without those that share a hardware page with a neighbour.
-Pages PageHeap::releasable_range(const Span* span, PageId* first) const {
+// A run without the pages that share a hardware page with a neighbour, for which alone the system
+// can be asked for something. Returns how many; `first` moves to where they begin.
+Pages PageHeap::unshared(PageId* first, Pages pages) const {
   const size_t hardware = std::max(arena_.os().page_bytes >> kPageShift, size_t{1});
-  *first = static_cast<PageId>(round_up(span->first, hardware));
-  const auto end = static_cast<PageId>(round_down(span->end(), hardware));
+  const auto end = static_cast<PageId>(round_down(*first + pages, hardware));
+  *first = static_cast<PageId>(round_up(*first, hardware));
   return end > *first ? end - *first : 0;
 }
 
@@ -579,8 +580,8 @@ void PageHeap::insert_free(Span* span) {
   counters_.free_released += span->released;
   counters_.free_resident += span->pages - span->released;
   glance_.store(counters_.free_resident, std::memory_order_relaxed);
-  PageId first = 0;
-  const Pages inner = releasable_range(span, &first);
+  PageId first = span->first;
+  const Pages inner = unshared(&first, span->pages);
   span->resident = inner != 0 && released_in(span, first, inner) != inner;
   set_of(span).insert(span);
 }
@@ -644,8 +645,8 @@ Span* PageHeap::merge_and_insert(Span* span) {
 Pages PageHeap::resident_range(const Span* span, Pages wanted, PageId* first) const {
   // Steps of 64 pages, a word of page bits and a multiple of every hardware page.
   constexpr Pages kStep = 64;
-  PageId begin = 0;
-  PageId end = releasable_range(span, &begin);
+  PageId begin = span->first;
+  PageId end = unshared(&begin, span->pages);
   end += begin;
   Pages found = 0;
   PageId from = end;
@@ -748,14 +749,9 @@ void PageHeap::pay_debt() {
 }
 
 void PageHeap::populate(const FreshPages& fresh) const {
-  const size_t hardware = arena_.os().page_bytes;
-  char* const begin = arena_.address_of(fresh.first);
-  const size_t skipped =
-      round_up(reinterpret_cast<uintptr_t>(begin), hardware) - reinterpret_cast<uintptr_t>(begin);
-  const size_t bytes = bytes_of(fresh.pages);
-  if (bytes >= skipped + hardware) {
-    arena_.os().populate(begin + skipped, round_down(bytes - skipped, hardware));
-  }
+  PageId first = fresh.first;
+  const Pages pages = unshared(&first, fresh.pages);
+  if (pages != 0) arena_.os().populate(arena_.address_of(first), bytes_of(pages));
 }
 
 uint64_t PageHeap::refaulted_pages() {

@@ -103,7 +103,7 @@ void* resize_large(Span* span, void* block, size_t bytes) {
   const size_t tail = old_bytes - std::min(old_bytes, bytes_of(pages));
   if (pages > span->pages) {
     if (!page_heap.extend(span, pages, bytes)) return move_large(span, bytes);
-  } else if (tail != 0 && (tail >= tunable::kShrinkTailBytes || tail >= old_bytes / 8)) {
+  } else if (tail >= tunable::kShrinkTailBytes || tail >= old_bytes / 8) {
     page_heap.shrink(span, pages, bytes);
   } else if (pages != pages_for(span->requested)) {
     page_heap.set_requested(span, bytes);
