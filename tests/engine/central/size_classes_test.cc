@@ -124,15 +124,24 @@ CASE(NoShorterSpanIsCutIntoTheSameSizeAsWell) {
 
 CASE(FromOneKibibyteOnObjectsAreWholeCacheLines) {
   for (unsigned i = class_of_size(1024); i < kSizeClasses; ++i) {
-    if (i != kPageAndHeaderClass) CHECK_EQ(kClasses[i].object_bytes % 64, 0u);
+    const bool with_header = i == kKibAndHeaderClass || i == kPageAndHeaderClass;
+    if (!with_header) CHECK_EQ(kClasses[i].object_bytes % 64, 0u);
   }
 }
 
-CASE(APageOfSqlitesCacheFitsItsClass) {
-  const ClassGeometry& g = kClasses[kPageAndHeaderClass];
-  CHECK_EQ(g.object_bytes, 4368u);
-  CHECK_EQ(class_of_size(4368), kPageAndHeaderClass);
-  CHECK_LE(bytes_of(g.span_pages) - size_t{g.span_objects} * g.object_bytes, 64u);
+CASE(RoundSizesWithAHeaderFitTheirClass) {
+  CHECK_EQ(kClasses[kKibAndHeaderClass].object_bytes, 1024u + 16);
+  CHECK_EQ(kClasses[kPageAndHeaderClass].object_bytes, 4368u);  // sqlite's page cache
+  for (SizeClass size_class : {kKibAndHeaderClass, kPageAndHeaderClass}) {
+    const ClassGeometry& g = kClasses[size_class];
+    CHECK_EQ(class_of_size(g.object_bytes), size_class);
+    CHECK_LE(bytes_of(g.span_pages) - size_t{g.span_objects} * g.object_bytes, 64u);
+  }
+  // The next larger class is not a quarter of the way to the next power of two.
+  for (size_t round : {1024u, 4096u, 7168u, 8192u, 65536u, 131072u}) {
+    const size_t bytes = kClasses[class_of_size(round + 8)].object_bytes;
+    CHECK_LE((bytes - round) * 8, round);
+  }
 }
 
 CASE(ObjectsAboveThirtyTwoKibibytesAreWholePages) {
