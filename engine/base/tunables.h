@@ -79,6 +79,9 @@ inline constexpr size_t kShrinkTailBytes = 64 * kKiB;
 inline constexpr size_t kThreadCacheBudgetBytes = 32 * kMiB;
 // One class of one thread's cache holds up to this much, or a batch.
 inline constexpr size_t kBinBytes = 64 * kKiB;
+// ... and no more than this, or a batch, where slow calls are rare: a cache that misses less does
+// nothing for such a program, and z3 peaks 0.7 % lower, clang 0.4 %.
+inline constexpr size_t kBinLowBytes = 16 * kKiB;
 // While a thread's slow calls cost it time, a class that misses may grow up to this, and this many
 // objects: blocks of 1-64 KiB that come and go at random took 48 ns a call with 64 KiB for each
 // class, 12 with 1 MiB. Without the condition a cache of such blocks that hardly misses

@@ -22,7 +22,8 @@ uint32_t bin_limit(const ThreadCache& cache, SizeClass size_class) {
     return std::clamp(static_cast<uint32_t>(bytes / g.object_bytes), g.batch,
                       tunable::kBinMaxObjects);
   };
-  if (cache.pace != ThreadCache::Pace::kHigh) return objects(tunable::kBinBytes);
+  if (cache.pace == ThreadCache::Pace::kLow) return objects(tunable::kBinLowBytes);
+  if (cache.pace == ThreadCache::Pace::kMiddle) return objects(tunable::kBinBytes);
   // Small objects are better off lower down, where they come back in the order of their addresses.
   if (g.object_bytes <= tunable::kEagerBinBytes) return objects(tunable::kBinMaxBytes);
   const Bin& bin = cache.bins[size_class];
@@ -242,7 +243,7 @@ void CacheTier::sweep(ThreadCache& cache) {
     const auto size_class = static_cast<SizeClass>(i);
     Bin& bin = cache.bins[i];
     const size_t bytes = size_t{bin.max} * kClasses[i].object_bytes;
-    const bool much = cache.pace == ThreadCache::Pace::kLow && bytes > tunable::kBinBytes &&
+    const bool much = cache.pace == ThreadCache::Pace::kLow && bytes > tunable::kBinLowBytes &&
                       bin.max > kClasses[i].batch;
     if (bin.max != 0 && (bin.events == 0 || much)) {
       const uint32_t max = bin.max / 2;

@@ -144,7 +144,7 @@ struct ThreadCache {
   // Slow calls, one for each batch that moved. Owner, under `lock`.
   uint32_t slow_calls = 0;
   // How fast slow calls follow each other, and when that was last looked at. Owner, under `lock`.
-  enum class Pace : uint8_t { kLow, kMiddle, kHigh } pace = Pace::kMiddle;
+  enum class Pace : uint8_t { kLow, kMiddle, kHigh } pace = Pace::kLow;
   uint32_t looked_over_at = 0;  // in slow calls
   uint64_t looked_over_ms = 0;
   size_t claimed_bytes = 0;  // of the process-wide budget; under `lock`
