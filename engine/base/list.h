@@ -2,6 +2,8 @@
 // own; whoever owns the list owns the links of what is on it.
 #pragma once
 
+#include <cstdint>
+
 #include "engine/base/check.h"
 
 namespace tri {
@@ -37,6 +39,42 @@ class List {
     }
     (element->next != nullptr ? element->next->prev : last_) = element->prev;
     element->next = element->prev = nullptr;
+  }
+
+  // By 32-bit keys, least first, byte by byte: in as many passes as there are bytes that differ,
+  // whatever the order was, where merging takes log n.
+  template <typename KeyOf>
+  void sort(KeyOf key_of) {
+    constexpr unsigned kDigits = 256;
+    uint32_t in_any = 0;
+    uint32_t in_all = ~uint32_t{0};
+    for (const Element* at = first_; at != nullptr; at = at->next) {
+      in_any |= key_of(*at);
+      in_all &= key_of(*at);
+    }
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+      if (((in_any & ~in_all) >> shift) % kDigits == 0) continue;
+      Element* heads[kDigits] = {};
+      Element** tails[kDigits];
+      for (Element *at = first_, *next = nullptr; at != nullptr; at = next) {
+        next = at->next;
+        const unsigned digit = (key_of(*at) >> shift) % kDigits;
+        *(heads[digit] == nullptr ? &heads[digit] : tails[digit]) = at;
+        tails[digit] = &at->next;
+      }
+      Element** link = &first_;
+      for (unsigned digit = 0; digit < kDigits; ++digit) {
+        if (heads[digit] == nullptr) continue;
+        *link = heads[digit];
+        link = tails[digit];
+      }
+      *link = nullptr;
+    }
+    last_ = nullptr;
+    for (Element* at = first_; at != nullptr; at = at->next) {
+      at->prev = last_;
+      last_ = at;
+    }
   }
 
  private:

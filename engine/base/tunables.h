@@ -219,6 +219,14 @@ inline constexpr uint32_t kDebtLargeSlackPart = 8;
 // tenth of its time.
 inline constexpr size_t kPeakStepBytes = 128 * kKiB;
 inline constexpr size_t kPeakSlackBytes = 128 * kKiB;
+// Spans of which less than half is in use are taken in the order of their addresses: a list that is
+// made after a heap was thinned out is walked in 4.7 ns a node instead of 5.3 (bench: walk
+// churned). They are sorted when so many have come since the last time, and this part of the class:
+// sorting takes 12 ns a span, so at most 100 ns for each that came. And only while the class has so
+// many, since its lock is held for 0.1 ms.
+inline constexpr uint32_t kSortFrom = 64;
+inline constexpr uint32_t kSortPart = 8;
+inline constexpr uint32_t kSortMaxSpans = 8192;
 // Holes (central/holes.cc) are looked for in a class when so much has come back since the last
 // time: a pass reads every span's bits. A small heap has no more than this of any class: with 256
 // KiB minisat peaks 6 % higher.

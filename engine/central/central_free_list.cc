@@ -14,12 +14,26 @@ using platform::Guard;
 // --- buckets --------------------------------------------------------------------------------
 
 Span* CentralFreeList::fullest() {
-  return occupied_ == 0 ? nullptr : buckets_[highest_bit(occupied_)].first();
+  if (occupied_ == 0) return nullptr;
+  const unsigned bucket = highest_bit(occupied_);
+  if (__builtin_expect(arrived_[bucket] >= tunable::kSortFrom, 0)) put_in_order(bucket);
+  return buckets_[bucket].first();
+}
+
+// Among equals the lowest address first, where a span has enough to give for it to matter, and
+// enough have come for it to be cheap.
+void CentralFreeList::put_in_order(unsigned bucket) {
+  const uint64_t spans = counters_.spans;
+  if (bucket >= kBuckets / 2 || spans > tunable::kSortMaxSpans) return;
+  if (arrived_[bucket] < spans / tunable::kSortPart) return;
+  arrived_[bucket] = 0;
+  buckets_[bucket].sort([](const Span& span) { return span.first; });
 }
 
 void CentralFreeList::enlist(Span* span) {
   const unsigned bucket = bucket_of(span->live);
   buckets_[bucket].push_front(span);
+  ++arrived_[bucket];
   occupied_ = static_cast<uint8_t>(occupied_ | 1u << bucket);
 }
 

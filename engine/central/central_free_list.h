@@ -77,6 +77,7 @@ class CentralFreeList {
   const ClassGeometry& geometry() const { return kClasses[size_class_]; }
   unsigned bucket_of(uint32_t live) const { return live >> geometry().bucket_shift; }
   Span* fullest();
+  void put_in_order(unsigned bucket);
   uint32_t take_under_lock(void** objects, uint32_t count, PageHeap& page_heap, FreshPages* fresh);
   bool fetch_spans(uint32_t objects, PageHeap& page_heap, FreshPages* fresh);
   void enlist(Span* span);
@@ -97,6 +98,7 @@ class CentralFreeList {
   SizeClass size_class_ = 0;
   uint8_t occupied_ = 0;  // bit b: bucket b holds a span
   List<Span> buckets_[kBuckets];
+  uint32_t arrived_[kBuckets] = {};  // spans, since the bucket was last in order
   CentralCounters counters_;
   uint64_t least_free_ = 0;             // objects, since take_spare()
   std::atomic<size_t> freed_bytes_{0};  // since the last pass; written under the lock

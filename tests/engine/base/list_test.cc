@@ -1,5 +1,7 @@
 #include "engine/base/list.h"
 
+#include <vector>
+
 #include "tests/engine/support/expect.h"
 #include "tests/support/cases.h"
 
@@ -9,6 +11,7 @@ namespace {
 struct Element {
   Element* next = nullptr;
   Element* prev = nullptr;
+  uint32_t key = 0;
 };
 
 CASE(RemovesFromEitherEndAndTheMiddle) {
@@ -34,6 +37,28 @@ CASE(IsEmptyAgainAfterTheLastRemoval) {
   CHECK(!list.empty());
   list.remove(&element);
   CHECK(list.empty() && list.first() == nullptr);
+}
+
+CASE(SortsByAllBytesOfItsKeys) {
+  for (uint32_t step : {1u, 256u, 77'777u, 0x0102'0304u}) {
+    for (size_t count : {0, 1, 2, 3, 255, 1000}) {
+      std::vector<Element> elements(count);
+      List<Element> list;
+      for (size_t i = 0; i < count; ++i) {
+        elements[i].key = static_cast<uint32_t>(i * 7919 % 1009) * step;
+        list.push_front(&elements[i]);
+      }
+      list.sort([](const Element& element) { return element.key; });
+      const Element* before = nullptr;
+      size_t seen = 0;
+      for (const Element* at = list.first(); at != nullptr; before = at, at = at->next, ++seen) {
+        CHECK(at->prev == before);
+        CHECK(before == nullptr || before->key <= at->key);
+      }
+      CHECK(list.last() == before);
+      CHECK_EQ(seen, count);
+    }
+  }
 }
 
 }  // namespace

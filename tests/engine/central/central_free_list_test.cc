@@ -174,6 +174,24 @@ CASE(TakesFromTheFullestSpanFirst) {
   one.verify();
 }
 
+CASE(OfSpansInWhichLittleLivesTheLowestComesFirst) {
+  constexpr uint32_t kSpans = 300;
+  OneList one;
+  const std::vector<void*> objects = one.take_exactly(kSpans * one.per_span);
+  for (uint32_t i = 0; i < kSpans; ++i) {  // in no order; one object of each span stays
+    const auto begin = objects.begin() + (i * 97 % kSpans) * one.per_span;
+    one.give({begin + 1, begin + one.per_span});
+  }
+  PageId last = 0;
+  for (uint32_t left = kSpans * (one.per_span - 1); left != 0;) {
+    const std::vector<void*> taken = one.take(1);
+    left -= static_cast<uint32_t>(taken.size());
+    CHECK(last <= one.span_of(taken[0])->first);
+    last = one.span_of(taken[0])->first;
+  }
+  one.verify();
+}
+
 CASE(EveryClassHandsOutWholeSpansWithoutOverlap) {
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     OneList one(static_cast<SizeClass>(i));
