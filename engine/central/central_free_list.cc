@@ -11,6 +11,14 @@ namespace tri {
 
 using platform::Guard;
 
+namespace {
+
+SpanHome home_of(const ClassGeometry& g) {
+  return g.span_objects <= kMaxObjectsBeside ? SpanHome::kBesideBits : SpanHome::kApart;
+}
+
+}  // namespace
+
 // --- buckets --------------------------------------------------------------------------------
 
 Span* CentralFreeList::fullest() {
@@ -87,10 +95,9 @@ uint32_t CentralFreeList::take_from(Span* span, void** end, uint32_t count, cons
 // For `objects`. In rising order, as far as the page heap has them so.
 bool CentralFreeList::fetch_spans(uint32_t objects, PageHeap& page_heap, FreshPages* fresh) {
   const ClassGeometry& g = geometry();
-  const auto home = g.span_objects <= kMaxObjectsBeside ? SpanHome::kBesideBits : SpanHome::kApart;
   const uint32_t wanted = (objects + g.span_objects - 1) / g.span_objects;
   Span* spans[kSpanBatch];
-  const uint32_t got = page_heap.allocate_small(size_class_, g.span_pages, home, spans,
+  const uint32_t got = page_heap.allocate_small(size_class_, g.span_pages, home_of(g), spans,
                                                 std::min(wanted, kSpanBatch), fresh);
   counters_.spans += got;
   counters_.span_fetches += got;
@@ -272,16 +279,22 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
   Misuse misuse = Misuse::kNone;
   EmptySpan empty[kSpanBatch];
   uint32_t empty_count = 0;
+  // The span of a page follows from its number where it lies beside the bits of its only page: one
+  // look into memory less, for which the next would wait.
+  const bool follows = g.span_pages == 1 && home_of(g) == SpanHome::kBesideBits;
+  const auto span_of = [&](PageId page) {
+    return __builtin_expect(follows, 1) ? tables.span_beside_bits(page) : tables.span_of(page);
+  };
   const Guard guard(lock_);
   while (at != end) {
     // Freed in no order, each object is in another span: its line is asked for ahead.
-    if (end - at > 8) __builtin_prefetch(tables.span_of(tables.page_of(at[8])), 1);
+    if (end - at > 8) __builtin_prefetch(span_of(tables.page_of(at[8])), 1);
     const PageId page = tables.page_of(*at);
     if (tables.class_of(page) != size_class) {
       misuse = Misuse::kDoubleFree;  // its span has emptied since and lives another life
       break;
     }
-    Span* const span = tables.span_of(page);
+    Span* const span = span_of(page);
     const char* const begin = tables.address_of(span->first);
     uint64_t* const bits_end = &tables.bitmap_word(span->first, 0);
     const uint32_t live = span->live;

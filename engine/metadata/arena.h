@@ -124,6 +124,11 @@ struct PageTables {
   char* address_of(PageId page) const { return base + bytes_of(page); }
   SizeClass class_of(PageId page) const { return classes[page]; }
   Span* span_of(PageId page) const { return spans[page]; }
+  // Before the bits, at the begin of the page's part, a span of a size class may have its structure
+  // (pages/span.h).
+  Span* span_beside_bits(PageId first) const {
+    return reinterpret_cast<Span*>(base - (size_t{first} + 1) * kBitmapBytesPerPage);
+  }
 
   // Word `index` of the bits of the span that begins at `first`: bit i of the span is bit i % 64 of
   // word i / 64, and words follow each other downwards.
@@ -189,11 +194,7 @@ class Arena {
   void set_span(PageId page, Span* span) { spans_[page] = span; }
   void set_spans(PageId first, Pages count, Span* span);
 
-  // Before the bits, at the begin of the page's part, a span of a size class may have its structure
-  // (pages/span.h).
-  Span* span_beside_bits(PageId first) const {
-    return reinterpret_cast<Span*>(base_ - (size_t{first} + 1) * kBitmapBytesPerPage);
-  }
+  Span* span_beside_bits(PageId first) const { return tables().span_beside_bits(first); }
 
   // Where bitmap `number` ends. Word `index` of it is the (index + 1)th before that.
   uint64_t* bitmap_end(unsigned number) const {
