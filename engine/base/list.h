@@ -41,18 +41,18 @@ class List {
     element->next = element->prev = nullptr;
   }
 
-  // By 32-bit keys, least first, byte by byte: in as many passes as there are bytes that differ,
+  // By 64-bit keys, least first, byte by byte: in as many passes as there are bytes that differ,
   // whatever the order was, where merging takes log n.
   template <typename KeyOf>
   void sort(KeyOf key_of) {
     constexpr unsigned kDigits = 256;
-    uint32_t in_any = 0;
-    uint32_t in_all = ~uint32_t{0};
+    uint64_t in_any = 0;
+    uint64_t in_all = ~uint64_t{0};
     for (const Element* at = first_; at != nullptr; at = at->next) {
       in_any |= key_of(*at);
       in_all &= key_of(*at);
     }
-    for (unsigned shift = 0; shift < 32; shift += 8) {
+    for (unsigned shift = 0; shift < 64; shift += 8) {
       if (((in_any & ~in_all) >> shift) % kDigits == 0) continue;
       Element* heads[kDigits] = {};
       Element** tails[kDigits];

@@ -223,14 +223,15 @@ inline constexpr size_t kPeakSlackBytes = 128 * kKiB;
 // made after a heap was thinned out is walked in 4.7 ns a node instead of 5.3 (bench: walk
 // churned). They are sorted when so many have come since the last time, and this part of the class:
 // sorting takes 12 ns a span, so at most 100 ns for each that came. And only while the class has so
-// many, since its lock is held for 0.1 ms.
+// many: its lock is held for 0.1 ms, 1 ms where the spans are in no cache.
 inline constexpr uint32_t kSortFrom = 64;
 inline constexpr uint32_t kSortPart = 8;
 inline constexpr uint32_t kSortMaxSpans = 8192;
 // Holes (central/holes.cc) are looked for in a class when so much has come back since the last
-// time: a pass reads every span's bits. A small heap has no more than this of any class: with 256
-// KiB minisat peaks 6 % higher.
+// time, and this part of the class: a pass reads every span's bits. A small heap has no more of any
+// class: with 256 KiB minisat peaks 6 % higher.
 inline constexpr size_t kHolesFromBytes = 16 * kKiB;
+inline constexpr size_t kHolesFromPart = 64;
 // A program at work gives up what its spans had to spare for this long.
 inline constexpr uint32_t kHolesPeriodMs = 1000;
 // Debts are paid with holes only from classes in which this much lies free.

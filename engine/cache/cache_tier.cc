@@ -527,7 +527,7 @@ size_t CacheTier::release_holes(bool everything, bool (*go_on)()) {
   for (unsigned i = 1; i < kSizeClasses; ++i) {
     CentralFreeList& central = central_[i];
     const size_t spare = everything ? SIZE_MAX : central.take_spare();
-    if (spare < tunable::kHolesFromBytes || !central.may_have_holes()) continue;
+    if (spare < central.holes_from() || !central.may_have_holes()) continue;
     given += central.release_holes(spare, page_heap_, go_on);
   }
   return given;

@@ -29,13 +29,19 @@ Span* CentralFreeList::fullest() {
 }
 
 // Among equals the lowest address first, where a span has enough to give for it to matter, and
-// enough have come for it to be cheap.
+// enough have come for it to be cheap. But what the pass for holes has looked at stays behind the
+// rest (holes.cc), and what has holes behind what is whole.
 void CentralFreeList::put_in_order(unsigned bucket) {
   const uint64_t spans = counters_.spans;
-  if (bucket >= kBuckets / 2 || spans > tunable::kSortMaxSpans) return;
-  if (arrived_[bucket] < spans / tunable::kSortPart) return;
+  const bool matters = bucket < kBuckets / 2 && spans <= tunable::kSortMaxSpans;
+  if (matters && arrived_[bucket] < spans / tunable::kSortPart) return;
   arrived_[bucket] = 0;
-  buckets_[bucket].sort([](const Span& span) { return span.first; });
+  if (!matters) return;
+  buckets_[bucket].sort([pass = pass_](const Span& span) {
+    const uint64_t looked_at = span.pass == pass;
+    const uint64_t has_holes = span.holes != 0;
+    return looked_at << 33 | has_holes << 32 | span.first;
+  });
 }
 
 void CentralFreeList::enlist(Span* span) {

@@ -55,8 +55,10 @@ class CentralFreeList {
   size_t release_holes(size_t bytes, PageHeap& page_heap, bool (*go_on)() = nullptr);
   // Whether enough has come back since the last pass over the spans for another one. Cheap.
   bool may_have_holes() const {
-    return freed_bytes_.load(std::memory_order_relaxed) >= tunable::kHolesFromBytes;
+    return freed_bytes_.load(std::memory_order_relaxed) >= holes_from();
   }
+  // How much that is.
+  size_t holes_from() const { return holes_from_.load(std::memory_order_relaxed); }
   // The least that was free, and had memory, at any moment since the last call, in bytes.
   size_t take_spare();
   // What is free and has memory, in bytes, if it is at least a quarter of the class; else 0.
@@ -90,6 +92,7 @@ class CentralFreeList {
   uint32_t pages_without_objects(const Span* span, const Arena& arena) const;
   bool punch(Span* span, const Arena& arena, size_t* given);
   Span* next_to_look_at() const;
+  void end_pass();
   void fill_holes(Span* span, void* const* objects, uint32_t count, const Arena& arena);
   uint32_t take_holes(Span* span, const Arena& arena);
   uint32_t take_from(Span* span, void** end, uint32_t count, const Arena& arena);
@@ -102,6 +105,7 @@ class CentralFreeList {
   CentralCounters counters_;
   uint64_t least_free_ = 0;             // objects, since take_spare()
   std::atomic<size_t> freed_bytes_{0};  // since the last pass; written under the lock
+  std::atomic<size_t> holes_from_{tunable::kHolesFromBytes};  // likewise
   uint8_t pass_ = 1;
 };
 

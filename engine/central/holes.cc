@@ -111,13 +111,20 @@ size_t CentralFreeList::release_holes(size_t bytes, PageHeap& page_heap, bool (*
         span->pass = pass_;
       }
       if (span == nullptr || !punch(span, page_heap.arena(), &given)) {  // the pass is over
-        ++pass_;
-        freed_bytes_.store(0, std::memory_order_relaxed);
+        end_pass();
         return given;
       }
     }
   }
   return given;
+}
+
+void CentralFreeList::end_pass() {
+  if (++pass_ == 0) pass_ = 1;  // 0: of a span that was never looked at
+  freed_bytes_.store(0, std::memory_order_relaxed);
+  const size_t bytes = counters_.spans * bytes_of(geometry().span_pages);
+  holes_from_.store(std::max(tunable::kHolesFromBytes, bytes / tunable::kHolesFromPart),
+                    std::memory_order_relaxed);
 }
 
 Span* CentralFreeList::next_to_look_at() const {

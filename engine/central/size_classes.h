@@ -5,7 +5,7 @@
 //     most 1/7 is lost by rounding up to 16 KiB, 1/6 to 32 KiB;
 //   * whole pages to 256 KiB, where at most a quarter is lost;
 //   * 64 bytes a second time, for Python's objects, which begin 48 bytes into the span;
-//   * powers of two are exact, and from 1 KiB on all but one are multiples of a cache line;
+//   * powers of two are exact, and from 1 KiB on all but two are multiples of a cache line;
 //   * a batch, what moves between tiers at a time, is kBatchBytes of objects.
 //
 // `trimalloc size-classes` prints them. That sizes are made to fit their spans is how TCMalloc's

@@ -139,7 +139,7 @@ CASE(ABinIsBoundedInBytes) {
     t.free_many(t.allocate_many(200, size_class), size_class);
     const ClassGeometry& g = kClasses[size_class];
     CHECK_LE(size_t{t.thread.cached(size_class)} * g.object_bytes,
-             std::max<size_t>(tunable::kBinBytes, size_t{g.batch} * g.object_bytes));
+             std::max<size_t>(tunable::kBinLowBytes, size_t{g.batch} * g.object_bytes));
     t.caches.verify();
   }
 }

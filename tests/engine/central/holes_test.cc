@@ -156,6 +156,34 @@ CASE(NoMoreIsGivenBackThanWanted) {
   h.verify();
 }
 
+// take() puts spans in the order of their addresses; what the pass has looked at stays behind.
+CASE(SpansThatAreSortedAmidAPassAreStillLookedAt) {
+  constexpr size_t kSpans = 2 * tunable::kSortFrom;
+  Holey h;
+  const std::vector<void*> objects = h.take_spans(kSpans);
+  for (size_t i = objects.size();
+       i-- != 0;) {  // the lowest span comes last, and is looked at first
+    const bool keeps_both_pages = i / 128 < kSpans / 2;
+    if (i % (keeps_both_pages ? 64 : 128) != 0) h.give(objects[i]);
+  }
+  CHECK_EQ(h.list.release_holes(8 * 4096, h.page_heap), 8u * 4096);
+  h.give(h.take());  // sorts
+  CHECK_EQ(h.release(), (kSpans / 2 - 8) * 4096);
+  h.verify();
+}
+
+CASE(ALargeClassIsLookedThroughForAPartOfItself) {
+  Holey h;
+  const std::vector<void*> objects = h.take_spans(tunable::kMiB * 4 / kPageBytes);
+  h.release();
+  CHECK_EQ(h.list.holes_from(), 4 * tunable::kMiB / tunable::kHolesFromPart);
+  const size_t enough = h.list.holes_from() / h.bytes;
+  for (size_t i = 0; i < enough - 1; ++i) h.give(objects[i]);
+  CHECK(!h.list.may_have_holes());
+  h.give(objects[enough]);
+  CHECK(h.list.may_have_holes());
+}
+
 CASE(ThePassCanBeBrokenOff) {
   Holey h;
   const std::vector<void*> objects = h.take_spans(100);
