@@ -24,19 +24,19 @@ SpanHome home_of(const ClassGeometry& g) {
 Span* CentralFreeList::fullest() {
   if (occupied_ == 0) return nullptr;
   const unsigned bucket = highest_bit(occupied_);
-  if (__builtin_expect(arrived_[bucket] >= tunable::kSortFrom, 0)) put_in_order(bucket);
+  // In the emptier half only: the others have too little to give for their order to matter.
+  const bool may_sort = bucket < kBuckets / 2 && arrived_[bucket] >= tunable::kSortFrom;
+  if (__builtin_expect(may_sort, 0)) put_in_order(bucket);
   return buckets_[bucket].first();
 }
 
-// Among equals the lowest address first, where a span has enough to give for it to matter, and
-// enough have come for it to be cheap. But what the pass for holes has looked at stays behind the
-// rest (holes.cc), and what has holes behind what is whole.
+// Among equals the lowest address first, if enough have come for it to be cheap. But what the pass
+// for holes has looked at stays behind the rest (holes.cc), and what has holes behind what is
+// whole.
 void CentralFreeList::put_in_order(unsigned bucket) {
   const uint64_t spans = counters_.spans;
-  const bool matters = bucket < kBuckets / 2 && spans <= tunable::kSortMaxSpans;
-  if (matters && arrived_[bucket] < spans / tunable::kSortPart) return;
+  if (spans > tunable::kSortMaxSpans || arrived_[bucket] < spans / tunable::kSortPart) return;
   arrived_[bucket] = 0;
-  if (!matters) return;
   buckets_[bucket].sort([pass = pass_](const Span& span) {
     const uint64_t looked_at = span.pass == pass;
     const uint64_t has_holes = span.holes != 0;

@@ -6,8 +6,8 @@
 //   bucket:  [looked at][looked at] ... <- push_back   first() -> [not yet] [not yet]
 //
 // A pass goes through the buckets from the emptiest span on, a few spans each time the lock is
-// held; a span that has been looked at goes to the back of its bucket, where take() comes last. A
-// new pass is worth it once enough objects have come back.
+// held; a span that has been looked at goes to the back of its bucket, where take() comes last, and
+// stays there when the bucket is sorted. A new pass is worth it once enough objects have come back.
 #include <algorithm>
 #include <bit>
 #include <utility>

@@ -161,8 +161,8 @@ CASE(SpansThatAreSortedAmidAPassAreStillLookedAt) {
   constexpr size_t kSpans = 2 * tunable::kSortFrom;
   Holey h;
   const std::vector<void*> objects = h.take_spans(kSpans);
-  for (size_t i = objects.size();
-       i-- != 0;) {  // the lowest span comes last, and is looked at first
+  // The lowest span comes last, and is looked at first.
+  for (size_t i = objects.size(); i-- != 0;) {
     const bool keeps_both_pages = i / 128 < kSpans / 2;
     if (i % (keeps_both_pages ? 64 : 128) != 0) h.give(objects[i]);
   }

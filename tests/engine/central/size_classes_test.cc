@@ -122,6 +122,9 @@ CASE(NoShorterSpanIsCutIntoTheSameSizeAsWell) {
   }
 }
 
+constexpr SizeClass kKibAndHeaderClass = class_of_size(1024 + 16);
+constexpr SizeClass kPageAndHeaderClass = class_of_size(4368);  // sqlite's page cache
+
 CASE(FromOneKibibyteOnObjectsAreWholeCacheLines) {
   for (unsigned i = class_of_size(1024); i < kSizeClasses; ++i) {
     const bool with_header = i == kKibAndHeaderClass || i == kPageAndHeaderClass;
@@ -131,7 +134,7 @@ CASE(FromOneKibibyteOnObjectsAreWholeCacheLines) {
 
 CASE(RoundSizesWithAHeaderFitTheirClass) {
   CHECK_EQ(kClasses[kKibAndHeaderClass].object_bytes, 1024u + 16);
-  CHECK_EQ(kClasses[kPageAndHeaderClass].object_bytes, 4368u);  // sqlite's page cache
+  CHECK_EQ(kClasses[kPageAndHeaderClass].object_bytes, 4368u);
   for (SizeClass size_class : {kKibAndHeaderClass, kPageAndHeaderClass}) {
     const ClassGeometry& g = kClasses[size_class];
     CHECK_EQ(class_of_size(g.object_bytes), size_class);
