@@ -48,6 +48,7 @@ constexpr Field kTotals[] = {
     FIELD(trimalloc_stats, pressure_events),
     FIELD(trimalloc_stats, limit_failures),
     FIELD(trimalloc_stats, scavenger_running),
+    FIELD(trimalloc_stats, huge_pages),
     FIELD(trimalloc_stats, caches_by_processor),
 };
 

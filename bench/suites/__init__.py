@@ -7,7 +7,10 @@ import importlib
 from bench.suites.base import Settings, Suite
 
 # Others are added here: a module with METRICS and `make_suite(settings)`.
-NAMES = ("micro", "python", "startup", "programs", "pyperformance", "servers", "collected")
+NAMES = (
+    *("micro", "python", "startup"),
+    *("programs", "pyperformance", "servers", "collected", "standing"),
+)
 
 # Those that need nothing but a compiler and an interpreter.
 DEFAULT_NAMES = NAMES[:3]

@@ -41,7 +41,8 @@ PROGRAMS = (
 )
 
 
-def _measure(python: Path, program: str, allocator: Allocator) -> dict[str, float]:
+def measure(python: Path, program: str, allocator: Allocator) -> dict[str, float]:
+    """The figures of one module of bench/python."""
     argv = (str(python), "-m", f"bench.python.{program}")
     return child.run(child.Command(argv), allocator)
 
@@ -62,7 +63,7 @@ def interpreters(pythons: Sequence[Path]) -> list[tuple[Path, tuple[int, int], s
 def make_suite(settings: Settings) -> Suite:
     """Every program on every interpreter; rows name the version where there are several."""
     programs = tuple(
-        Program(name + suffix, functools.partial(_measure, python, name), version)
+        Program(name + suffix, functools.partial(measure, python, name), version)
         for python, version, suffix in interpreters(settings.pythons)
         for name in PROGRAMS
     )

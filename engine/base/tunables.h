@@ -236,6 +236,26 @@ inline constexpr size_t kHolesFromPart = 64;
 inline constexpr uint32_t kHolesPeriodMs = 1000;
 // Debts are paid with holes only from classes in which this much lies free.
 inline constexpr size_t kHolesDebtBytes = 1 * kMiB;
+// --- huge pages (pages/huge_pages.h) ----------------------------------------------------------
+
+// A heap of fewer than so many stretches of 2 MiB, 32 MiB, gains next to nothing: translations of
+// 4 KiB for 6 MiB and more are in the processor's second cache of them.
+inline constexpr size_t kHugePagesFrom = 16;
+// What has been full at two looks so far apart stays: free pages go back after kReleaseDelayMs.
+inline constexpr uint32_t kHugePassMs = 1000;
+// Making them, and looking for what to make, takes at most this part of the CPU time that the
+// program uses: one that runs for seconds pays next to nothing, one that runs for minutes has them
+// all soon.
+inline constexpr uint32_t kHugeCpuPart = 50;
+// And so much at a time, since what is free waits meanwhile for being given back.
+inline constexpr uint64_t kHugeLookNs = 5'000'000;
+// When the kernel has refused so many in a row, because its memory is in pieces or by the will of
+// the machine's owner, the next is tried after so long.
+inline constexpr unsigned kHugeRefusals = 8;
+inline constexpr uint64_t kHugePauseMs = 60'000;
+
+// --- the background thread --------------------------------------------------------------------
+
 // Stack of the background thread: it calls nothing deep.
 inline constexpr size_t kBackgroundStackBytes = 256 * kKiB;
 

@@ -84,7 +84,7 @@ bool CentralFreeList::punch(Span* span, const Arena& arena, size_t* given) {
     const auto run = static_cast<unsigned>(std::countr_one(left >> first));
     const size_t bytes = run * pages.bytes;
     char* const begin = arena.address_of(span->first) + pages.offset + first * pages.bytes;
-    if (!arena.os().release(begin, bytes)) return false;
+    if (!arena.release(begin, bytes)) return false;
     const auto bits = static_cast<uint32_t>(low_bits(run) << first);
     span->holes = (span->holes | bits) & Span::kAllHoles;
     left &= ~bits;

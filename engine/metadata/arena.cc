@@ -17,7 +17,7 @@ constexpr size_t kLineBytes = 64;
 // Tables and pages begin on this boundary, so that no hardware page (at most 64 KiB) is shared.
 constexpr size_t kRegionAlignment = 64 * tunable::kKiB;
 // The pages begin on a huge page, so that the kernel may back dense parts with one.
-constexpr size_t kBaseAlignment = 2 * tunable::kMiB;
+constexpr size_t kBaseAlignment = kHugePageBytes;
 constexpr const char* kLabel = "trimalloc";
 
 // Where to map when nothing may be reserved: far from where the kernel puts mappings by itself, in
@@ -199,6 +199,34 @@ void* Arena::allocate_metadata(size_t bytes) {
   char* result = metadata_.begin() + used;
   metadata_next_ = result + bytes;
   return result;
+}
+
+bool Arena::release(char* begin, size_t bytes) const {
+  if (huge_pages_.in_use()) take_huge_pages_apart(begin, bytes);
+  return os_->release(begin, bytes);
+}
+
+bool Arena::refresh(char* begin, size_t bytes) const {
+  if (huge_pages_.in_use()) take_huge_pages_apart(begin, bytes);
+  return os_->refresh(begin, bytes);
+}
+
+void Arena::take_huge_pages_apart(char* begin, size_t bytes) const {
+  char* const end = begin + bytes;
+  const auto last = static_cast<size_t>(end - 1 - base_) / kHugePageBytes;
+  for (auto i = static_cast<size_t>(begin - base_) / kHugePageBytes; i <= last; ++i) {
+    if (!huge_pages_.take(i)) continue;
+    char* const from = std::max(begin, base_ + i * kHugePageBytes);
+    char* const to = std::min(end, base_ + (i + 1) * kHugePageBytes);
+    const auto part = static_cast<size_t>(to - from);
+    if (part != kHugePageBytes) os_->split(from, part);
+  }
+}
+
+void Arena::forget_huge_pages(PageId first, Pages count) const {
+  if (!huge_pages_.in_use() || count == 0) return;
+  const size_t last = bytes_of(first + count - 1) / kHugePageBytes;
+  for (size_t i = bytes_of(first) / kHugePageBytes; i <= last; ++i) huge_pages_.take(i);
 }
 
 void Arena::release_bits(PageId first, Pages count) const {

@@ -29,6 +29,7 @@
 #include <cstdint>
 
 #include "engine/base/types.h"
+#include "engine/metadata/huge_page_bits.h"
 #include "engine/platform/file.h"
 #include "engine/platform/lock.h"
 #include "engine/platform/os.h"
@@ -201,6 +202,17 @@ class Arena {
     return reinterpret_cast<uint64_t*>(bitmaps_[number].end());
   }
 
+  // Gives the memory of usable addresses back, as Os::release and Os::refresh do. A huge page that
+  // is marked as one is taken apart where only a part of it goes. All giving back of pages goes
+  // this way.
+  bool release(char* begin, size_t bytes) const;
+  bool refresh(char* begin, size_t bytes) const;
+  // What is one huge page by our doing (pages/huge_pages.h), counted from the base.
+  HugePageBits& huge_pages() { return huge_pages_; }
+  const HugePageBits& huge_pages() const { return huge_pages_; }
+  // These pages are no huge page any more, or no part of one.
+  void forget_huge_pages(PageId first, Pages count) const;
+
   // Gives back the memory of the heap bitmap's part for pages that are nobody's, whose bits are all
   // clear, as far as hardware pages of it belong to nobody else. The caller has them to itself.
   void release_bits(PageId first, Pages count) const;
@@ -234,6 +246,7 @@ class Arena {
   platform::Lock& metadata_lock() { return metadata_lock_; }
 
  private:
+  void take_huge_pages_apart(char* begin, size_t bytes) const;
   Pages run(PageId first, Pages most, uint64_t flip) const;
   bool try_place(size_t bytes, bool reserve);
   bool grow_tables(Pages pages);
@@ -253,6 +266,7 @@ class Arena {
   GrowingRegion metadata_, span_table_, class_table_, page_bit_table_, pages_;
   GrowingRegion bitmaps_[kMaxBitmaps];  // the first ends at the base
   unsigned bitmap_count_ = 1;
+  HugePageBits huge_pages_;
   char* metadata_next_ = nullptr;
   platform::Lock metadata_lock_{platform::Rank::kMetadata};
 };

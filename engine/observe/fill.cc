@@ -77,6 +77,7 @@ void fill_stats(Tiers& tiers, const CachedObjects& cached, trimalloc_stats* out)
   out->metadata_begin = reinterpret_cast<uint64_t>(tiers.arena.lowest_address());
   out->arena_begin = reinterpret_cast<uint64_t>(tiers.arena.base());
   out->arena_end = out->arena_begin + tiers.arena.bytes();
+  out->huge_pages = tiers.huge_pages.made();
   out->caches_by_processor = tiers.caches.by_processor() ? 1 : 0;
 }
 

@@ -8,13 +8,14 @@
 
 #include "engine/cache/cache_tier.h"
 #include "engine/metadata/arena.h"
+#include "engine/pages/huge_pages.h"
 #include "engine/pages/page_heap.h"
 
 namespace tri {
 
 inline constexpr uint64_t kTiersMark = 0x74726d616c6c6f31;  // "trmallo1"
 // Raised with every change of a structure that a snapshot reads.
-inline constexpr uint32_t kTiersVersion = 11;
+inline constexpr uint32_t kTiersVersion = 12;
 
 struct Tiers {
   const uint64_t mark = kTiersMark;
@@ -23,6 +24,7 @@ struct Tiers {
   Arena arena;
   PageHeap page_heap{arena};
   CacheTier caches{page_heap};
+  HugePages huge_pages{arena};
   // Counted by the malloc front end.
   std::atomic<uint64_t> remapped_bytes{0};
   std::atomic<uint32_t> scavenger_running{0};

@@ -119,6 +119,7 @@ void PageHeap::begin_copy(Span* to) {
 }
 
 void PageHeap::finish_remap(Span* from, Span* to) {
+  arena_.forget_huge_pages(from->first, from->pages);
   const Guard guard(lock_);
   moving_ -= to->released;
   to->released = std::min(to->released, to->pages - from->pages);  // at most: the rest came along
@@ -412,7 +413,7 @@ void PageHeap::put_back(Span* span, bool emptied) {
 // at once, so that they are one mapping again with their neighbours. True: no memory is left.
 bool PageHeap::join_mapping(PageId first, Pages pages) {
   if (kept_mappings_.load(std::memory_order_relaxed) >= tunable::kMaxKeptMappings) {
-    return arena_.os().refresh(arena_.address_of(first), bytes_of(pages));
+    return arena_.refresh(arena_.address_of(first), bytes_of(pages));
   }
   kept_mappings_.fetch_add(1, std::memory_order_relaxed);
   return false;
@@ -686,8 +687,8 @@ size_t PageHeap::release(Pages pages, bool (*go_on)()) {
 
     char* const begin = arena_.address_of(first);
     const bool given = bytes_of(count) >= tunable::kRefreshBytes
-                           ? arena_.os().refresh(begin, bytes_of(count))
-                           : arena_.os().release(begin, bytes_of(count));
+                           ? arena_.refresh(begin, bytes_of(count))
+                           : arena_.release(begin, bytes_of(count));
     if (given) release_bits_around(span, first, count);
 
     lock_.acquire();

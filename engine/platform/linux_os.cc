@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
+#include <iterator>
 
 #include "engine/base/bits.h"
 #include "engine/platform/os.h"
@@ -24,6 +26,12 @@
 #endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
 #endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -124,6 +132,24 @@ void prefer_huge_pages(void* range, size_t bytes) {
   system_call(SYS_madvise, as_long(range), static_cast<long>(bytes), MADV_HUGEPAGE);
 }
 
+size_t huge_page_bytes() {
+  const ProcFile<64> modes("/sys/kernel/mm/transparent_hugepage/enabled");
+  if (modes.text()[0] == '\0' || std::strstr(modes.text(), "[never]") != nullptr) return 0;
+  const ProcFile<32> bytes("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
+  return number_in_field(bytes.text(), 1, 1);
+}
+
+// Linux 6.1.
+bool collapse(void* range, size_t bytes) {
+  return system_call(SYS_madvise, as_long(range), static_cast<long>(bytes), MADV_COLLAPSE) == 0;
+}
+
+void split(void* range, size_t bytes) {
+  // Linux 5.4. Advice that concerns a part of a huge page takes it apart, where MADV_DONTNEED only
+  // unmaps it (madvise_cold_or_pageout_pte_range in mm/madvise.c).
+  system_call(SYS_madvise, as_long(range), static_cast<long>(bytes), MADV_COLD);
+}
+
 // Linux 5.14. An older kernel is asked once.
 std::atomic<bool> g_populates{true};
 
@@ -149,6 +175,31 @@ size_t resident_pages(const void* range, size_t bytes) {
   return count;
 }
 
+// The bits of Documentation/admin-guide/mm/pagemap.rst: present, and mapped only here.
+size_t own_pages(const void* range, size_t bytes) {
+  constexpr uint64_t kPresent = uint64_t{1} << 63;
+  constexpr uint64_t kExclusive = uint64_t{1} << 56;
+  const long file =
+      system_call(SYS_openat, AT_FDCWD, as_long("/proc/self/pagemap"), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  const size_t page = linux_os().page_bytes;
+  size_t at = reinterpret_cast<uintptr_t>(range) / page;
+  const size_t end = at + bytes / page;
+  uint64_t entries[512];
+  size_t count = 0;
+  while (at < end) {
+    const size_t step = std::min(end - at, std::size(entries)) * sizeof *entries;
+    const long got = system_call(SYS_pread64, file, as_long(entries), static_cast<long>(step),
+                                 static_cast<long>(at * sizeof *entries));
+    if (got <= 0) break;
+    const size_t read = static_cast<size_t>(got) / sizeof *entries;
+    for (size_t i = 0; i < read; ++i) count += (~entries[i] & (kPresent | kExclusive)) == 0;
+    at += read;
+  }
+  system_call(SYS_close, file);
+  return count;
+}
+
 uint64_t now_ms() {
   // libc's, which goes through the vDSO without a system call. The coarse clock's 1-4 ms suffice.
   timespec now;
@@ -165,8 +216,12 @@ constinit Os g_linux = {
     .remap = remap,
     .refresh = refresh,
     .prefer_huge_pages = prefer_huge_pages,
+    .huge_page_bytes = huge_page_bytes,
+    .collapse = collapse,
+    .split = split,
     .populate = populate,
     .resident_pages = resident_pages,
+    .own_pages = own_pages,
     .label = label,
     .now_ms = now_ms,
     .page_bytes = 0,

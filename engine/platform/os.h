@@ -34,12 +34,24 @@ struct Os {
   bool (*refresh)(void* range, size_t bytes);
   // The range is about to be written as a whole, so that huge pages suit it. Advice.
   void (*prefer_huge_pages)(void* range, size_t bytes);
+  // What one entry of the second lowest page tables maps, where programs may have pages of that; 0
+  // where there are none, or whoever runs the machine wants none.
+  size_t (*huge_page_bytes)();
+  // Makes one huge page of the range, which is as long and begins at a multiple of that. It takes
+  // what copying it takes, and memory for what has none. False: it stays as it was.
+  bool (*collapse)(void* range, size_t bytes);
+  // The range, a part of a huge page, is about to be released: without this the kernel keeps its
+  // memory, with all of the huge page, until it runs short. Takes what copying it takes. Advice.
+  void (*split)(void* range, size_t bytes);
   // Every hardware page of the range is about to be written: they get memory in one call instead of
   // a page fault each. Advice.
   void (*populate)(void* range, size_t bytes);
   // How many hardware pages of the range have memory now. A hint: what was swapped out has none and
   // does not read as zero.
   size_t (*resident_pages)(const void* range, size_t bytes);
+  // How many of them have memory that no other process shares, as a forked one does. 0 where the
+  // kernel does not tell.
+  size_t (*own_pages)(const void* range, size_t bytes);
   // A name for the range in /proc/PID/maps, where the kernel has such names.
   void (*label)(void* range, size_t bytes, const char* name);
   // Milliseconds of a clock that does not jump; its zero is arbitrary.

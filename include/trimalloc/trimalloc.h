@@ -76,6 +76,7 @@ typedef struct trimalloc_stats {
   uint64_t pressure_events;    /* times the soft limit was met, a count since the start */
   uint64_t limit_failures;     /* requests refused at the hard limit, a count since the start */
   uint64_t scavenger_running;  /* 1 while the background thread exists */
+  uint64_t huge_pages;         /* made of what was dense, a count since the start */
   uint64_t caches_by_processor; /* 1 when `thread_caches` belong to processors, not to threads */
   trimalloc_class_stats classes[TRIMALLOC_SIZE_CLASSES];
   uint64_t metadata_begin;     /* addresses: the whole reserved range is [metadata_begin, arena_end), */

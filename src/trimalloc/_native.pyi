@@ -52,6 +52,7 @@ class Counters(TypedDict):
     limit_failures: int
     scavenger_running: int
     caches_by_processor: int
+    huge_pages: int
     classes: list[ClassCounters]
 
 class VersionInfo(TypedDict):

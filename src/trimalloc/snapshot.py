@@ -94,6 +94,7 @@ class Stats:
     limit_failures: int
     scavenger_running: bool
     caches_by_processor: bool
+    huge_pages: int
     classes: tuple[ClassStats, ...]
 
     @property

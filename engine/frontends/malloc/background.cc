@@ -42,12 +42,19 @@ bool pages_to_release(Pages more = 0) {
          2 * tunable::kScavengeFromBytes;
 }
 
-// Worth a thread: memory that is free, or may lie free in caches.
-bool something_to_release(Pages more) {
-  return g_settings.stats_every.load(std::memory_order_relaxed) != 0 || pages_to_release(more) ||
-         pools::g_pools.hold_something() ||
+bool wants_huge_pages() {
+  return g_settings.huge_pages.load(std::memory_order_relaxed) != 0 &&
+         bytes_of(g_tiers.arena.committed_pages()) >= tunable::kHugePagesFrom * kHugePageBytes;
+}
+
+// Worth a thread: memory that is free, or may lie free in caches; or that is to be huge pages.
+bool something_to_do(Pages more) {
+  return wants_huge_pages() || g_settings.stats_every.load(std::memory_order_relaxed) != 0 ||
+         pages_to_release(more) || pools::g_pools.hold_something() ||
          g_tiers.caches.claimed() >= 4 * tunable::kScavengeFromBytes;
 }
+
+uint64_t own_cpu_ns() { return platform::thread_cpu_ns(platform::current_thread_id()); }
 
 }  // namespace
 
@@ -63,7 +70,7 @@ void Background::note_activity(void* caller, Pages pages) {
   const uint32_t state = state_.load(std::memory_order_relaxed);
   if (__builtin_expect(state == kRunning, 1)) return;
   if (state == kSleeping) return wake();
-  if (state != kOff || !something_to_release(pages)) return;
+  if (state != kOff || !something_to_do(pages)) return;
   if (g_settings.scavenger.load(std::memory_order_relaxed) == 0) return;
   // libc frees and allocates while it holds locks that pthread_create needs (the stack cache's in
   // nptl/allocatestack.c), so its own calls never start the thread; nor do those whose caller is
@@ -126,7 +133,8 @@ void Background::run(uint32_t generation) {
         within(g_settings.idle_drain_ms, tunable::kCrowdPart * tunable::kTicksPerDelay);
     const bool due = !crowded || now - looked_ms >= tick;
     const uint32_t pause_ms = hurry ? idle_ms / tunable::kCrowdPart : idle_ms;
-    const bool idles = due && idle.idles(now, platform::others_cpu_ns(), idle_ms);
+    const uint64_t program_ns = due ? platform::others_cpu_ns() : 0;
+    const bool idles = due && idle.idles(now, program_ns, idle_ms);
     // Each thread's clock is a system call: between the ticks only at a peak.
     const bool hold =
         (due || hurry) && g_tiers.caches.drain_idle(now, pause_ms, idle_ms, idles) != 0;
@@ -144,6 +152,9 @@ void Background::run(uint32_t generation) {
     if (!threads_hold || now - holes_ms >= tunable::kHolesPeriodMs) {
       holes_ms = now;
       g_tiers.caches.release_holes(!threads_hold, go_on);
+    }
+    if (!idles && wants_huge_pages()) {
+      g_tiers.huge_pages.look(now, program_ns, own_cpu_ns, go_on);
     }
     const bool holes_left = g_tiers.caches.may_have_holes();
     const bool prints = lines.print_when_due(now);

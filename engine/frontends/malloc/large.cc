@@ -30,7 +30,7 @@ void clear_run(const Span* span, PageId first, Pages pages) {
   const platform::Os& os = arena.os();
   char* const begin = arena.address_of(first);
   const size_t bytes = bytes_of(pages);
-  if (!better_given_back(os, bytes_of(span->pages), begin, bytes) || !os.release(begin, bytes)) {
+  if (!better_given_back(os, bytes_of(span->pages), begin, bytes) || !arena.release(begin, bytes)) {
     std::memset(begin, 0, bytes);
   }
 }

@@ -17,6 +17,7 @@ struct Settings {
   std::atomic<uint64_t> idle_drain_ms;
   std::atomic<uint64_t> thread_cache_max;
   std::atomic<uint64_t> scavenger;
+  std::atomic<uint64_t> huge_pages;
   std::atomic<uint64_t> check;
   std::atomic<uint64_t> report;
   std::atomic<uint64_t> stats_every;

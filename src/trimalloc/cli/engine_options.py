@@ -82,6 +82,13 @@ OPTIONS: dict[str, Option] = {
         _seconds,
         "print a line of statistics on stderr every S seconds",
     ),
+    "--huge-pages": (
+        "TRIMALLOC_HUGE_PAGES",
+        "",
+        "1",
+        None,
+        "make huge pages of what is dense and stays, for large heaps that live for minutes",
+    ),
     "--no-follow": ("TRIMALLOC_FOLLOW", "", "0", None, "start child processes without trimalloc"),
     "--check": ("TRIMALLOC_CHECK", "", "1", None, "stop at the call that misuses memory"),
 }

@@ -2,6 +2,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 
@@ -153,6 +155,49 @@ CASE(ACallThatFailsLeavesErrnoAlone) {
   CHECK(linux_os().reserve(size_t{1} << 60, 4096) == nullptr);
   linux_os().release(reinterpret_cast<void*>(uintptr_t{4096}), 4096);
   CHECK_EQ(errno, 4711);
+}
+
+// A stretch of its own whose pages have memory one by one.
+struct Stretch : Reservation {
+  Stretch() : Reservation(4 * kMiB) {
+    CHECK(linux_os().commit(begin, bytes));
+    for (size_t at = 0; at < 2 * kMiB; at += linux_os().page_bytes) begin[at] = 1;
+  }
+};
+
+CASE(PagesWithMemoryAreTheProcessesOwnUntilItForks) {
+  const Stretch stretch;
+  const size_t page = linux_os().page_bytes;
+  const size_t own = linux_os().own_pages(stretch.begin, 2 * kMiB);
+  if (own == 0) return;  // the kernel does not tell
+  CHECK_EQ(own, 2 * kMiB / page);
+  linux_os().release(stretch.begin + page, 3 * page);
+  CHECK_EQ(linux_os().own_pages(stretch.begin, 2 * kMiB), 2 * kMiB / page - 3);
+  CHECK_EQ(linux_os().own_pages(stretch.begin + 2 * kMiB, 2 * kMiB), 0u);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    stretch.begin[0] = 2;  // the only page that is its own now
+    _exit(linux_os().own_pages(stretch.begin, 2 * kMiB) == 1 ? 0 : 1);
+  }
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK_EQ(status, 0);
+}
+
+CASE(AHugePageHoldsWhatItsPagesHeld) {
+  const Stretch stretch;
+  char* const page = stretch.begin + 5 * linux_os().page_bytes;
+  *page = 7;
+  if (linux_os().huge_page_bytes() != 2 * kMiB) return;
+  if (!linux_os().collapse(stretch.begin, 2 * kMiB)) return;  // an old kernel, or memory in pieces
+  CHECK_EQ(*page, 7);
+  const size_t part = 1 * kMiB;
+  linux_os().split(stretch.begin + part, part);
+  CHECK(linux_os().release(stretch.begin + part, part));
+  CHECK_EQ(*page, 7);
+  CHECK_EQ(stretch.begin[part], 0);
+  CHECK_EQ(linux_os().resident_pages(stretch.begin, 2 * kMiB), part / linux_os().page_bytes + 1);
 }
 
 }  // namespace

@@ -39,8 +39,12 @@ FakeOs::FakeOs(size_t page_bytes)
              .remap = remap,
              .refresh = refresh,
              .prefer_huge_pages = prefer_huge_pages,
+             .huge_page_bytes = huge_page_bytes,
+             .collapse = collapse,
+             .split = split,
              .populate = populate,
              .resident_pages = real_.resident_pages,
+             .own_pages = own_pages,
              .label = label,
              .now_ms = now,
              .page_bytes = page_bytes} {
@@ -136,6 +140,24 @@ bool FakeOs::refresh(void* range, size_t bytes) {
 void FakeOs::prefer_huge_pages(void* range, size_t bytes) {
   current_->check_aligned(range, bytes);
   current_->preferred_.push_back({static_cast<char*>(range), bytes});
+}
+
+size_t FakeOs::huge_page_bytes() { return current_->huge_page_bytes_; }
+
+bool FakeOs::collapse(void* range, size_t bytes) {
+  if (current_->keeps_small_pages_) return false;
+  current_->collapsed_.push_back({static_cast<char*>(range), bytes});
+  return true;
+}
+
+void FakeOs::split(void* range, size_t bytes) {
+  current_->check_aligned(range, bytes);
+  const std::lock_guard guard(current_->mutex_);
+  current_->split_.push_back({static_cast<char*>(range), bytes});
+}
+
+size_t FakeOs::own_pages(const void* range, size_t bytes) {
+  return current_->shares_pages_ ? 0 : current_->real_.resident_pages(range, bytes);
 }
 
 void FakeOs::populate(void* range, size_t bytes) {

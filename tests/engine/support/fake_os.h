@@ -65,6 +65,13 @@ class FakeOs {
   const std::vector<Range>& refreshed() const { return refreshed_; }
   // What huge pages were asked for.
   const std::vector<Range>& preferred() const { return preferred_; }
+  // What became huge pages, and what was taken out of one.
+  const std::vector<Range>& collapsed() const { return collapsed_; }
+  const std::vector<Range>& split_ranges() const { return split_; }
+  void set_huge_page_bytes(size_t bytes) { huge_page_bytes_ = bytes; }
+  // From now on collapse() is refused, or the process shares its pages with another one.
+  void keep_small_pages(bool keep = true) { keeps_small_pages_ = keep; }
+  void share_pages(bool share = true) { shares_pages_ = share; }
   // What was populated, from here on. Not always: it is asked for without the engine's locks, so
   // that a fork may come meanwhile, and the diary's lock and memory are the test's.
   void note_populated() { notes_populated_ = true; }
@@ -91,6 +98,10 @@ class FakeOs {
   static bool remap(void* from, void* to, size_t bytes);
   static bool refresh(void* range, size_t bytes);
   static void prefer_huge_pages(void* range, size_t bytes);
+  static size_t huge_page_bytes();
+  static bool collapse(void* range, size_t bytes);
+  static void split(void* range, size_t bytes);
+  static size_t own_pages(const void* range, size_t bytes);
   static void populate(void* range, size_t bytes);
   static void label(void* range, size_t bytes, const char* name);
   static uint64_t now();
@@ -100,7 +111,7 @@ class FakeOs {
   const platform::Os real_;
   platform::Os table_;
   std::mutex mutex_;  // the lists: release() comes from several threads
-  std::vector<Range> preferred_, populated_;
+  std::vector<Range> preferred_, populated_, collapsed_, split_;
   std::vector<Range> reserved_, mapped_, released_, refreshed_;
   std::atomic<uint64_t> fallible_calls_{0};
   uint64_t failing_call_ = 0;
@@ -110,6 +121,9 @@ class FakeOs {
   bool releases_memory_ = true;
   bool keeps_memory_ = false;
   bool notes_populated_ = false;
+  size_t huge_page_bytes_ = size_t{2} << 20;
+  bool keeps_small_pages_ = false;
+  bool shares_pages_ = false;
   uint64_t remaps_ = 0;
   unsigned most_mappings_remapped_ = 0;
   size_t largest_range_ = SIZE_MAX;

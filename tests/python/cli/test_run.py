@@ -95,11 +95,12 @@ def test_each_option_becomes_its_variable() -> None:
     code = "import os; print({k: v for k, v in os.environ.items() if k.startswith('TRIMALLOC_')})"
     done = trimalloc(
         *["run", "--mode=arena", "--limit", "1G", "--soft-limit=512M", "--report", "--check"],
-        *["--stats-every", "3600", "-c", code],
+        *["--huge-pages", "--stats-every", "3600", "-c", code],
     )
     assert done.stdout == (
         "{'TRIMALLOC_MODE': 'arena', 'TRIMALLOC_LIMIT': '1073741824', "
         "'TRIMALLOC_SOFT_LIMIT': '536870912', 'TRIMALLOC_REPORT': '1', 'TRIMALLOC_CHECK': '1', "
+        "'TRIMALLOC_HUGE_PAGES': '1', "
         "'TRIMALLOC_STATS_EVERY': '3600'}\n"
     )
 
