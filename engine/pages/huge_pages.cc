@@ -53,7 +53,7 @@ void HugePages::look_at(size_t index, uint64_t now_ms) {
   // Marked first: what is given back meanwhile is taken apart too early, or for nothing.
   if (!mark(huge, index)) return;
   if (os.collapse(begin, kHugePageBytes)) {
-    ++made_;
+    made_.fetch_add(1, std::memory_order_relaxed);
     refusals_ = 0;
     return;
   }

@@ -18,6 +18,7 @@
 // Policy only: no thread, no clock, no lock of its own. One caller at a time.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -33,8 +34,8 @@ class HugePages {
   // the calling thread; `go_on` is asked before each system call.
   void look(uint64_t now_ms, uint64_t program_ns, uint64_t (*own_ns)(), bool (*go_on)());
 
-  // How many were made, since the start.
-  uint64_t made() const { return made_; }
+  // How many were made, since the start. For any thread.
+  uint64_t made() const { return made_.load(std::memory_order_relaxed); }
 
  private:
   bool supported();
@@ -48,7 +49,7 @@ class HugePages {
   uint64_t paused_until_ms_ = 0;
   uint64_t program_ns_ = 0;
   uint64_t spent_ns_ = 0;
-  uint64_t made_ = 0;
+  std::atomic<uint64_t> made_{0};
   unsigned refusals_ = 0;  // in a row
   enum class Support : uint8_t { kUnknown, kYes, kNo } support_ = Support::kUnknown;
 };
