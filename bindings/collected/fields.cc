@@ -147,16 +147,16 @@ bool write_bytes(HeapState& heap, const Handle* self, const Field& field, PyObje
 
 // A list of numbers. Elements are converted before the array is made: conversion may run any code.
 PyObject* pack_scalars(Code element, PyObject* values) {
-  PyObject* fast = PySequence_Fast(values, "an array field takes a sequence of numbers");
-  if (fast == nullptr) return nullptr;
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
+  PyObject* tuple = tuple_of(values, "an array field takes a sequence of numbers");
+  if (tuple == nullptr) return nullptr;
+  const Py_ssize_t count = PyTuple_GET_SIZE(tuple);
   const auto size = static_cast<Py_ssize_t>(bytes_of_code(element));
   PyObject* packed = PyBytes_FromStringAndSize(nullptr, count * size);
   for (Py_ssize_t i = 0; packed != nullptr && i < count; ++i) {
     char* const to = PyBytes_AS_STRING(packed) + i * size;
-    if (!write_scalar(to, element, PySequence_Fast_GET_ITEM(fast, i))) Py_CLEAR(packed);
+    if (!write_scalar(to, element, PyTuple_GET_ITEM(tuple, i))) Py_CLEAR(packed);
   }
-  Py_DECREF(fast);
+  Py_DECREF(tuple);
   return packed;
 }
 
@@ -244,12 +244,12 @@ PyObject* read_references(HeapState& heap, const Reference* slot) {
 
 bool write_references(const RecordInfo& info, const Handle* self, const Field& field,
                       PyObject* value) {
-  PyObject* fast = PySequence_Fast(value, "a field of references takes a sequence of records");
-  if (fast == nullptr) return false;
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
+  PyObject* tuple = tuple_of(value, "a field of references takes a sequence of records");
+  if (tuple == nullptr) return false;
+  const Py_ssize_t count = PyTuple_GET_SIZE(tuple);
   bool good = count <= UINT32_MAX;
   for (Py_ssize_t i = 0; good && i < count; ++i) {
-    PyObject* const item = PySequence_Fast_GET_ITEM(fast, i);
+    PyObject* const item = PyTuple_GET_ITEM(tuple, i);
     good = item == Py_None || check_target(info, field, item);
   }
   CollectedHeap& heap = *info.heap->heap;
@@ -263,7 +263,7 @@ bool write_references(const RecordInfo& info, const Handle* self, const Field& f
     if (made) {
       Reference* const to = elements_of(reinterpret_cast<ArrayHeader*>(heap.address_of(array)));
       for (Py_ssize_t i = 0; i < count; ++i) {
-        PyObject* const item = PySequence_Fast_GET_ITEM(fast, i);
+        PyObject* const item = PyTuple_GET_ITEM(tuple, i);
         if (item != Py_None) {
           heap.store(access, to + i, heap.reference_to(handle_of(item)->record));
         }
@@ -271,7 +271,7 @@ bool write_references(const RecordInfo& info, const Handle* self, const Field& f
       heap.store(access, slot_of(self, field), array);
     }
   }
-  Py_DECREF(fast);
+  Py_DECREF(tuple);
   if (good && !made) no_memory(*info.heap);
   return made;
 }
@@ -288,6 +288,13 @@ bool write_reference(const RecordInfo& info, const Handle* self, const Field& fi
 }
 
 }  // namespace
+
+PyObject* tuple_of(PyObject* values, const char* wanted) {
+  PyObject* fast = PySequence_Fast(values, wanted);
+  PyObject* tuple = fast == nullptr ? nullptr : PySequence_Tuple(fast);
+  Py_XDECREF(fast);
+  return tuple;
+}
 
 bool same_format(const Py_buffer& view, Code code) {
   if (static_cast<size_t>(view.itemsize) != bytes_of_code(code)) return false;

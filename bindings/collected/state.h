@@ -245,6 +245,9 @@ bool write_scalar(char* memory, Code code, PyObject* value);
 // The class a reference field is restricted to, or None; borrowed; null and an error when it is not
 // declared yet.
 PyObject* resolve_target(const RecordInfo& info, const Field& field);
+// The items of a sequence, which nobody can take out again while they are looked at, as out of a
+// list; an error that says what is wanted when it is none.
+PyObject* tuple_of(PyObject* values, const char* wanted);
 // Whether a buffer's items are what a field of `code` holds.
 bool same_format(const Py_buffer& view, Code code);
 // Whether an object may stand in a reference field.

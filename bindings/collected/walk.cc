@@ -117,13 +117,13 @@ bool add_batch(HeapState& heap, Traversal& walk, PyObject* batch) {
 bool add_starts(HeapState& heap, const ModuleState& state, Traversal& walk, PyObject* start) {
   if (PyObject_TypeCheck(start, state.batch_type)) return add_batch(heap, walk, start);
   if (is_record(state, start)) return add_record(heap, state, walk, start);
-  PyObject* const fast = PySequence_Fast(start, "start is a record, a batch, or several records");
-  if (fast == nullptr) return false;
+  PyObject* const tuple = tuple_of(start, "start is a record, a batch, or several records");
+  if (tuple == nullptr) return false;
   bool added = true;
-  for (Py_ssize_t i = 0; added && i < PySequence_Fast_GET_SIZE(fast); ++i) {
-    added = add_record(heap, state, walk, PySequence_Fast_GET_ITEM(fast, i));
+  for (Py_ssize_t i = 0; added && i < PyTuple_GET_SIZE(tuple); ++i) {
+    added = add_record(heap, state, walk, PyTuple_GET_ITEM(tuple, i));
   }
-  Py_DECREF(fast);
+  Py_DECREF(tuple);
   return added;
 }
 

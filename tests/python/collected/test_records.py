@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import weakref
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -353,6 +354,28 @@ def test_a_freed_record_is_gone_for_every_handle() -> None:
         edge.to = again
     g.heap.collect()
     g.heap.verify()
+
+
+def test_a_list_may_lose_numbers_while_they_are_converted() -> None:
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Row:
+        numbers: trimalloc.Vec[trimalloc.int64]
+        fixed: trimalloc.Array[trimalloc.int64, 1001]  # type: ignore[valid-type]
+
+    class Clearing:
+        def __index__(self) -> int:
+            numbers.clear()
+            return 1
+
+    row = Row()
+    for name in ("numbers", "fixed"):
+        numbers: list[Any] = [Clearing(), *[7] * 1000]
+        setattr(row, name, numbers)
+        assert getattr(row, name).tolist() == [1, *[7] * 1000]
+    with pytest.raises(TypeError, match="takes a sequence of numbers"):
+        row.numbers = 5
 
 
 def test_handles_are_invisible_to_pythons_collector() -> None:
