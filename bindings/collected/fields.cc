@@ -247,7 +247,8 @@ bool write_references(const RecordInfo& info, const Handle* self, const Field& f
   PyObject* tuple = tuple_of(value, "a field of references takes a sequence of records");
   if (tuple == nullptr) return false;
   const Py_ssize_t count = PyTuple_GET_SIZE(tuple);
-  bool good = count <= UINT32_MAX;
+  // Going through the value may have run code, and that code may have freed the record.
+  bool good = check_alive(*info.heap, self, info) && count <= UINT32_MAX;
   for (Py_ssize_t i = 0; good && i < count; ++i) {
     PyObject* const item = PyTuple_GET_ITEM(tuple, i);
     good = item == Py_None || check_target(info, field, item);

@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import weakref
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -354,6 +355,55 @@ def test_a_freed_record_is_gone_for_every_handle() -> None:
         edge.to = again
     g.heap.collect()
     g.heap.verify()
+
+
+class Frees:
+    """Any value: to look at it frees a record, through another handle or the same."""
+
+    def __init__(self, heap: trimalloc.Heap, record: Any, value: Any) -> None:
+        self.heap = heap
+        self.record = record
+        self.value = value
+
+    def free(self) -> Any:
+        self.heap.free(self.record)
+        return self.value
+
+    def __index__(self) -> int:
+        return cast("int", self.free())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self.free()])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("number", 1),
+        ("fixed", 1),
+        ("numbers", 1),
+        ("others", None),
+    ],
+)
+@pytest.mark.parametrize("same_handle", [False, True])
+def test_a_value_that_frees_the_record_is_not_written(
+    name: str, value: Any, same_handle: bool
+) -> None:
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Row:
+        number: int
+        fixed: trimalloc.Array[trimalloc.int64, 1]  # type: ignore[valid-type]
+        numbers: trimalloc.Vec[trimalloc.int64]
+        others: trimalloc.Vec[Row]  # type: ignore[name-defined]
+
+    batch = Row.batch(2)  # type: ignore[attr-defined]
+    row = batch[0]
+    given = Frees(heap, row if same_handle else batch[0], value)
+    with pytest.raises(ReferenceError, match="freed"):
+        setattr(row, name, [given] if name in ("fixed", "numbers") else given)
+    heap.verify()
 
 
 def test_a_list_may_lose_numbers_while_they_are_converted() -> None:
