@@ -128,7 +128,8 @@ bool wrong_type(const Field& field, const char* wanted, PyObject* value) {
   return false;
 }
 
-bool write_bytes(HeapState& heap, const Handle* self, const Field& field, PyObject* value) {
+bool write_bytes(const RecordInfo& info, const Handle* self, const Field& field, PyObject* value) {
+  HeapState& heap = *info.heap;
   if (field.code == Code::kText) {
     if (!PyUnicode_Check(value)) return wrong_type(field, "str", value);
     Py_ssize_t length = 0;
@@ -139,8 +140,10 @@ bool write_bytes(HeapState& heap, const Handle* self, const Field& field, PyObje
   if (PyUnicode_Check(value)) return wrong_type(field, "bytes", value);
   Py_buffer view;
   if (PyObject_GetBuffer(value, &view, PyBUF_SIMPLE) != 0) return false;
-  const bool done = store_array(heap, slot_of(self, field), view.buf, static_cast<size_t>(view.len),
-                                Code::kUint8);
+  // To give a buffer may have run code, and that code may have freed the record.
+  const bool done =
+      check_alive(heap, self, info) && store_array(heap, slot_of(self, field), view.buf,
+                                                   static_cast<size_t>(view.len), Code::kUint8);
   PyBuffer_Release(&view);
   return done;
 }
@@ -461,7 +464,7 @@ bool write_field(const RecordInfo& info, const Handle* self, const Field& field,
   switch (field.code) {
     case Code::kBytes:
     case Code::kText:
-      return write_bytes(heap, self, field, value);
+      return write_bytes(info, self, field, value);
     case Code::kScalars:
       return with_packed(field.element, value, [&](const void* data, size_t length) {
         return check_alive(heap, self, info) &&

@@ -375,6 +375,11 @@ class Frees:
     def __iter__(self) -> Iterator[Any]:
         return iter([self.free()])
 
+    def __buffer__(self, flags: int) -> memoryview:
+        if self.value is None:
+            raise BufferError
+        return memoryview(self.free())
+
 
 @pytest.mark.parametrize(
     ("name", "value"),
@@ -383,6 +388,11 @@ class Frees:
         ("fixed", 1),
         ("numbers", 1),
         ("others", None),
+        pytest.param(
+            "data",
+            b"x" * 10,
+            marks=pytest.mark.skipif(sys.version_info < (3, 12), reason="no __buffer__"),
+        ),
     ],
 )
 @pytest.mark.parametrize("same_handle", [False, True])
@@ -397,6 +407,7 @@ def test_a_value_that_frees_the_record_is_not_written(
         fixed: trimalloc.Array[trimalloc.int64, 1]  # type: ignore[valid-type]
         numbers: trimalloc.Vec[trimalloc.int64]
         others: trimalloc.Vec[Row]  # type: ignore[name-defined]
+        data: trimalloc.Bytes
 
     batch = Row.batch(2)  # type: ignore[attr-defined]
     row = batch[0]
