@@ -389,6 +389,19 @@ PyObject* meta_new(PyTypeObject* meta, PyObject* arguments, PyObject* keywords) 
   return PyType_Type.tp_new(meta, arguments, keywords);
 }
 
+// CPython takes record classes for alike, because all handles are: it would give a record another
+// class, whose fields lie elsewhere, or a class another base. It does neither with immutable types,
+// whose attributes it does not set either; those of a record class may be.
+int meta_setattro(PyObject* self, PyObject* name, PyObject* value) {
+  auto* const type = reinterpret_cast<PyTypeObject*>(self);
+  const bool sets_bases =
+      PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "__bases__") == 0;
+  if (!sets_bases) type->tp_flags &= ~static_cast<unsigned long>(Py_TPFLAGS_IMMUTABLETYPE);
+  const int result = PyType_Type.tp_setattro(self, name, value);
+  type->tp_flags |= Py_TPFLAGS_IMMUTABLETYPE;
+  return result;
+}
+
 PyMethodDef kMetaMethods[] = {
     {"_contain", contain, METH_VARARGS, nullptr},
     {"batch", meta_batch, METH_O,
@@ -407,6 +420,7 @@ PyType_Slot kMetaSlots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(meta_dealloc)},
     {Py_tp_traverse, reinterpret_cast<void*>(meta_traverse)},
     {Py_tp_clear, reinterpret_cast<void*>(meta_clear)},
+    {Py_tp_setattro, reinterpret_cast<void*>(meta_setattro)},
     {Py_tp_methods, kMetaMethods},
     {Py_tp_members, kMetaMembers},
     {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
@@ -466,6 +480,7 @@ PyType_Spec kRecordSpec = {TRIMALLOC_COLLECTED ".Handle", sizeof(Handle), 0,
 // Puts the slots of handles into a class that type() has just made.
 void make_record_class(PyTypeObject* type) {
   type->tp_flags &= ~static_cast<unsigned long>(Py_TPFLAGS_DISALLOW_INSTANTIATION);
+  type->tp_flags |= Py_TPFLAGS_IMMUTABLETYPE;
   // A handle holds nothing that Python's collector could follow, except its class: not worth 16
   // bytes and a place in its lists. A handle that is kept in an attribute of its own class keeps
   // the class for ever.

@@ -178,6 +178,32 @@ def test_a_derived_class_has_the_fields_of_its_base_first() -> None:
         edge.to = g.Edge()
 
 
+def test_a_record_keeps_its_class_and_a_class_its_bases() -> None:
+    g, other = graph_classes(), graph_classes()
+    numbers, floats = g.heap.list(int), g.heap.list(float)
+    records = [g.Vertex(id=1), g.Place(id=2), g.Edge(), numbers, floats]
+    classes = [*map(type, records), other.Vertex, g.Vertex.__base__, trimalloc.List]
+    set_class = object.__dict__["__class__"].__set__
+    for record in records:
+        own = type(record)
+        for one in classes:
+            if one is own:
+                continue
+            with pytest.raises(TypeError):
+                record.__class__ = one
+            with pytest.raises(TypeError):
+                object.__setattr__(record, "__class__", one)
+            with pytest.raises(TypeError):
+                set_class(record, one)
+        assert type(record) is own
+    with pytest.raises(TypeError, match="__bases__"):
+        g.Place.__bases__ = (g.Edge,)
+    # All else of a class can be changed, as ever.
+    g.Vertex.tripled = lambda self: self.id * 3
+    assert g.Place(id=5).tripled() == 15
+    del g.Vertex.tripled
+
+
 def test_a_copy_is_a_record_of_its_own() -> None:
     g = graph_classes()
     one = g.Place(id=4, name=b"n", latitude=1.5)
