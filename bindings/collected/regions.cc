@@ -2,7 +2,8 @@
 // free() leaves behind: _dangling, _leaks. Python (trimalloc.collected.regions) gives them a face.
 //
 // A region keeps its records until it ends, in a rooted list; so nothing of it can have been
-// collected, and no place used again, when it frees them. A thread's open regions are a chain.
+// collected, and no place used again, when it frees them. Containers it leaves out, as free() does.
+// A thread's open regions are a chain.
 #include "bindings/collected/slices.h"  // Python.h first
 
 #include <new>
@@ -217,6 +218,8 @@ PyMethodDef kFunctions[] = {
 }  // namespace
 
 void note_made_slow(const HeapState& heap, Access& access, Reference record) {
+  PyObject* const type = heap.classes[heap.heap->kind_of(record)];
+  if (info_of(reinterpret_cast<PyTypeObject*>(type)).container != nullptr) return;
   Region* region = t_innermost;
   while (region != nullptr && region->heap != &heap) region = region->outer;
   // Without memory for a note the record is left to the collector.

@@ -58,9 +58,9 @@ class Region:
     """Records that are freed together: those that this thread makes inside the ``with`` block.
 
     They live until the block ends, whatever refers to them; then they are freed as by ``free``.
-    What fields of variable length hold is left to the collector. Regions may be nested; the
-    innermost of a heap takes what is made. Tasks of one thread share its regions: do not ``await``
-    in one.
+    Containers, and what fields of variable length hold, are left to the collector. Regions may be
+    nested; the innermost of a heap takes what is made. Tasks of one thread share its regions: do
+    not ``await`` in one.
     """
 
     __slots__ = ("_heap", "_region", "freed")

@@ -59,6 +59,24 @@ def test_what_is_kept_lives_on() -> None:
     assert (vertices[3].id, vertices[9].id) == (3, 9)
 
 
+def test_containers_are_left_out_of_regions() -> None:
+    g = graph_classes()
+    with g.heap.region() as region:
+        numbers = g.heap.map(int, int)
+        numbers[1] = 2
+        several = type(numbers).batch(3)
+        vertices = g.heap.list(g.Vertex, [g.Vertex(id=1)])
+    assert region.freed == 1
+    assert list(vertices) == [None]
+    g.heap.collect()
+    others = [g.heap.map(int, int, {i: i}) for i in range(1000)]
+    assert dict(numbers.items()) == {1: 2}
+    several[0][3] = 4
+    assert [dict(one.items()) for one in several] == [{3: 4}, {}, {}]
+    assert all(len(one) == 1 for one in others)
+    g.heap.verify()
+
+
 def test_regions_nest_and_end_when_the_block_raises() -> None:
     g, other = graph_classes(), graph_classes()
     outer, inner = g.heap.region(), g.heap.region()
