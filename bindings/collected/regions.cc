@@ -7,6 +7,7 @@
 #include "bindings/collected/slices.h"  // Python.h first
 
 #include <new>
+#include <utility>
 
 #include "engine/frontends/collected/leftovers.h"
 
@@ -25,35 +26,76 @@ struct Region {
   HeapState* heap;
   Region* outer;
   RootedList made;
+  // Until it has ended, or its object has gone. Cleared by another thread than that which opened it
+  // only while nobody is inside the heap.
+  std::atomic<bool> open{true};
+  // Its object and the chain that it is in: the last of them deletes it.
+  std::atomic<uint32_t> holders{2};
 };
-// The innermost region of this thread, of whichever heap.
-thread_local Region* t_innermost = nullptr;
+
+void let_go(Region* region) {
+  if (region->holders.fetch_sub(1, std::memory_order_acq_rel) == 1) delete region;
+}
+
+// A thread's regions, of whichever heaps, the innermost first. One whose object another thread has
+// dropped stays until this one comes by.
+struct Chain {
+  Region* innermost = nullptr;
+
+  ~Chain() {
+    while (innermost != nullptr) let_go(std::exchange(innermost, innermost->outer));
+  }
+  bool has(const Region* region) const {
+    const Region* one = innermost;
+    while (one != nullptr && one != region) one = one->outer;
+    return one != nullptr;
+  }
+  // Takes out what is not open any more.
+  void tidy() {
+    for (Region** at = &innermost; *at != nullptr;) {
+      Region* const region = *at;
+      if (region->open.load(std::memory_order_relaxed)) {
+        at = &region->outer;
+      } else {
+        *at = region->outer;
+        let_go(region);
+      }
+    }
+  }
+};
+thread_local Chain t_regions;
 
 Region* region_of(PyObject* capsule) {
   return static_cast<Region*>(PyCapsule_GetPointer(capsule, kCapsule));
 }
 
-// Takes the region out of this thread's chain. False: it is in none, because another thread opened
-// it.
-bool unlink(const Region* region) {
-  for (Region** at = &t_innermost; *at != nullptr; at = &(*at)->outer) {
-    if (*at != region) continue;
-    *at = region->outer;
-    region->heap->open_regions.fetch_sub(1, std::memory_order_relaxed);
-    return true;
-  }
-  return false;
+void close(Region* region) {
+  region->open.store(false, std::memory_order_relaxed);
+  region->heap->open_regions.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// Closes a region of this thread. False: it is none, because another thread opened it, or it has
+// ended.
+bool close_here(Region* region) {
+  if (!t_regions.has(region)) return false;
+  close(region);
+  t_regions.tidy();
+  return true;
 }
 
 void drop_region(PyObject* capsule) {
   Region* const region = region_of(capsule);
-  unlink(region);
+  HeapState* const heap = region->heap;
+  if (region->open.load(std::memory_order_relaxed) && !close_here(region)) {
+    // Its thread may be about to put a record in, inside and without the GIL.
+    heap->heap->with_world_stopped([&] { close(region); });
+  }
   {
-    Access access(*region->heap->heap);
+    Access access(*heap->heap);
     region->made.clear(access);
   }
-  release(region->heap);
-  delete region;
+  let_go(region);
+  release(heap);
 }
 
 // _begin_region(heap) -> region
@@ -64,7 +106,8 @@ PyObject* begin_region(PyObject* module, PyObject* arguments) {
   }
   HeapState* const heap = open_state_of(heap_object);
   if (heap == nullptr) return nullptr;
-  auto* const region = new (std::nothrow) Region{acquire(heap), t_innermost, {}};
+  t_regions.tidy();
+  auto* const region = new (std::nothrow) Region{acquire(heap), t_regions.innermost, {}};
   if (region == nullptr) {
     release(heap);
     return PyErr_NoMemory();
@@ -75,7 +118,7 @@ PyObject* begin_region(PyObject* module, PyObject* arguments) {
     delete region;
     return nullptr;
   }
-  t_innermost = region;
+  t_regions.innermost = region;
   heap->open_regions.fetch_add(1, std::memory_order_relaxed);
   return capsule;
 }
@@ -84,7 +127,7 @@ PyObject* begin_region(PyObject* module, PyObject* arguments) {
 PyObject* end_region(PyObject*, PyObject* capsule) {
   Region* const region = region_of(capsule);
   if (region == nullptr) return nullptr;
-  if (!unlink(region)) {
+  if (!close_here(region)) {
     PyErr_SetString(PyExc_RuntimeError, "a region ends once, in the thread that opened it");
     return nullptr;
   }
@@ -101,7 +144,7 @@ PyObject* end_region(PyObject*, PyObject* capsule) {
   Py_END_ALLOW_THREADS return PyLong_FromUnsignedLong(freed);
 }
 
-// _keep(region, record): takes the record out of the region.
+// _keep(region, record): takes the record out of the region, whose list is its thread's.
 PyObject* keep(PyObject* module, PyObject* arguments) {
   PyObject* capsule = nullptr;
   PyObject* record = nullptr;
@@ -110,6 +153,11 @@ PyObject* keep(PyObject* module, PyObject* arguments) {
   Reference wanted = kNone;
   if (region == nullptr ||
       !reference_of(*region->heap, *state_of_module(module), record, &wanted)) {
+    return nullptr;
+  }
+  if (!t_regions.has(region)) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    "a region keeps records until it ends, in the thread that opened it");
     return nullptr;
   }
   Access access(*region->heap->heap);
@@ -220,8 +268,11 @@ PyMethodDef kFunctions[] = {
 void note_made_slow(const HeapState& heap, Access& access, Reference record) {
   PyObject* const type = heap.classes[heap.heap->kind_of(record)];
   if (info_of(reinterpret_cast<PyTypeObject*>(type)).container != nullptr) return;
-  Region* region = t_innermost;
-  while (region != nullptr && region->heap != &heap) region = region->outer;
+  const auto takes = [&](const Region* one) {
+    return one->heap == &heap && one->open.load(std::memory_order_relaxed);
+  };
+  Region* region = t_regions.innermost;
+  while (region != nullptr && !takes(region)) region = region->outer;
   // Without memory for a note the record is left to the collector.
   if (region != nullptr) region->made.push(access, record);
 }

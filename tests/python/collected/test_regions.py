@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Generator
 from random import Random
+from typing import Any
 
 import numpy
 import pytest
@@ -115,6 +117,86 @@ def test_another_thread_is_not_in_the_region() -> None:
         thread.start()
         thread.join()
     assert failures == ["a region ends once, in the thread that opened it"]
+
+
+def test_regions_of_one_thread_end_in_any_order() -> None:
+    g = graph_classes()
+
+    def task() -> Generator[Any]:
+        with g.heap.region() as region:
+            yield region
+            g.Vertex()
+            yield region
+
+    first, second, third = task(), task(), task()
+    regions = [next(first), next(second), next(third)]
+    del second  # broken off: it ends between the others
+    next(first)  # what it makes is for the innermost
+    first.close()
+    next(third)
+    third.close()
+    g.Vertex()
+    assert [one.freed for one in regions] == [0, 0, 2]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_region_may_be_dropped_by_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("sys.unraisablehook", lambda raised: seen.append(str(raised.exc_value)))
+    g = graph_classes()
+
+    def task() -> Generator[Any]:
+        with g.heap.region():
+            yield g.Vertex()
+
+    running = [task(), task()]
+    both_open, one_dropped = threading.Event(), threading.Event()
+
+    def work() -> None:
+        list(map(next, running))
+        both_open.set()
+        one_dropped.wait()
+        kept = [g.Vertex(id=i) for i in range(10_000)]
+        assert [one.id for one in kept] == list(range(10_000))
+        with g.heap.region() as region:
+            g.Vertex.batch(100)
+        freed.append(region.freed)
+
+    freed: list[int] = []
+    thread = threading.Thread(target=work)
+    thread.start()
+    both_open.wait()
+    running.pop()  # the innermost
+    one_dropped.set()
+    thread.join()
+    assert freed == [100]
+    running.pop()  # its thread has ended
+    assert seen == 2 * ["a region ends once, in the thread that opened it"]
+    g.heap.collect()
+    assert g.heap.stats().heap_bytes == 0
+    with g.heap.region() as region:
+        g.Vertex()
+    assert region.freed == 1
+    g.heap.verify()
+
+
+def test_a_region_keeps_records_in_its_thread_until_it_ends() -> None:
+    g = graph_classes()
+    vertex = g.Vertex()
+    failures = []
+
+    def keep_it() -> None:
+        try:
+            region.keep(vertex)
+        except RuntimeError as error:
+            failures.append(str(error))
+
+    with g.heap.region() as region:
+        thread = threading.Thread(target=keep_it)
+        thread.start()
+        thread.join()
+    keep_it()
+    assert failures == 2 * ["a region keeps records until it ends, in the thread that opened it"]
 
 
 def test_checked_mode_names_who_refers_to_a_freed_record() -> None:
