@@ -151,22 +151,26 @@ PyObject* batch_take(PyObject* self, PyObject* indices) {
   if (PyObject_GetBuffer(indices, &view, PyBUF_SIMPLE) != 0) return nullptr;
   const auto count = static_cast<Py_ssize_t>(static_cast<size_t>(view.len) / sizeof(int64_t));
   const auto* const wanted = static_cast<const int64_t*>(view.buf);
+  PyObject* result = new_batch(*batch->heap, batch->type, count);
+  int64_t index = 0;
   bool good = true;
-  for (Py_ssize_t i = 0; good && i < count; ++i) {
-    good = wanted[i] >= -batch->count && wanted[i] < batch->count;
-    if (!good) PyErr_Format(PyExc_IndexError, "index %lld is out of range", (long long)wanted[i]);
-  }
-  PyObject* result = good ? new_batch(*batch->heap, batch->type, count) : nullptr;
   if (result != nullptr) {
     Access access(*batch->heap->heap);
     size_t hint = 0;
     for (Py_ssize_t i = 0; i < count; ++i) {
-      const Py_ssize_t at = wanted[i] < 0 ? wanted[i] + batch->count : wanted[i];
+      // Once: whoever owns the buffer may write there meanwhile.
+      index = __atomic_load_n(wanted + i, __ATOMIC_RELAXED);
+      good = index >= -batch->count && index < batch->count;
+      if (!good) break;
+      const Py_ssize_t at = index < 0 ? index + batch->count : index;
       store_reference(batch_of(result)->array->slots + i, reference_at(batch, at, &hint));
     }
   }
   PyBuffer_Release(&view);
-  return result;
+  if (good) return result;
+  Py_DECREF(result);
+  PyErr_Format(PyExc_IndexError, "index %lld is out of range", static_cast<long long>(index));
+  return nullptr;
 }
 
 PyObject* batch_record_class(PyObject* self, void*) {

@@ -30,8 +30,9 @@ class KeyColumn {
   // Of bytes: in all keys together.
   size_t total_bytes() const { return total_bytes_; }
   PlainKey at(size_t i) const {
-    if (numbers_ != nullptr) return {static_cast<uint64_t>(numbers_[i]), nullptr, 0};
-    return strings_[i];
+    if (numbers_ == nullptr) return strings_[i];
+    // Once: whoever owns the buffer may write there meanwhile.
+    return {static_cast<uint64_t>(__atomic_load_n(numbers_ + i, __ATOMIC_RELAXED)), nullptr, 0};
   }
 
  private:

@@ -176,7 +176,8 @@ PyObject* list_set_many(PyObject* self, PyObject* arguments) {
   in_bulk(count, [&](Gil gil) {
     In in(self, gil);
     uint32_t index;
-    // All or none: a bad index is found before anything is written.
+    // All or none: a bad index is found before anything is written. But the buffer is the
+    // program's, where another thread may write meanwhile.
     for (Py_ssize_t i = 0; good && i < count; ++i) {
       const PlainKey key = indices.at(static_cast<size_t>(i));
       good = find_index(static_cast<int64_t>(key.number), in.map.size(), &index);
@@ -184,8 +185,8 @@ PyObject* list_set_many(PyObject* self, PyObject* arguments) {
     for (Py_ssize_t i = 0; good && done && i < count; ++i) {
       if (i % tri::collected::kPollEntries == 0) in.inside.heap().poll(in.access);
       const PlainKey key = indices.at(static_cast<size_t>(i));
-      find_index(static_cast<int64_t>(key.number), in.map.size(), &index);
-      done = in.map.set(index, values.at(static_cast<size_t>(i)));
+      good = find_index(static_cast<int64_t>(key.number), in.map.size(), &index);
+      if (good) done = in.map.set(index, values.at(static_cast<size_t>(i)));
     }
   });
   if (!good) return raise_out_of_range("an index is");

@@ -37,17 +37,22 @@ bool raise_not_a_number() {
   return false;
 }
 
-bool parse_order(const ContainerInfo& info, PyObject* priority, uint64_t* order) {
-  uint64_t bits = 0;
-  if (!write_scalar(reinterpret_cast<char*>(&bits), info.key, priority)) return false;
+// The order of a priority as it lies in memory. False: it is NaN.
+bool order_of_bits(const ContainerInfo& info, int64_t bits, uint64_t* order) {
   if (info.key == Code::kInt64) {
-    *order = tri::collected::order_of(static_cast<int64_t>(bits));
+    *order = tri::collected::order_of(bits);
     return true;
   }
   double number;
   std::memcpy(&number, &bits, sizeof number);
   *order = tri::collected::order_of(number);
-  return !std::isnan(number) || raise_not_a_number();
+  return !std::isnan(number);
+}
+
+bool parse_order(const ContainerInfo& info, PyObject* priority, uint64_t* order) {
+  int64_t bits = 0;
+  if (!write_scalar(reinterpret_cast<char*>(&bits), info.key, priority)) return false;
+  return order_of_bits(info, bits, order) || raise_not_a_number();
 }
 
 PyObject* priority_object(const ContainerInfo& info, uint64_t order) {
@@ -108,12 +113,11 @@ PyObject* first_entry(PyObject* self, bool pop) {
 PyObject* queue_pop(PyObject* self, PyObject*) { return first_entry(self, true); }
 PyObject* queue_peek(PyObject* self, PyObject*) { return first_entry(self, false); }
 
-// The words of priorities that have been checked, in their own order.
-uint64_t order_in(const ContainerInfo& info, const Py_buffer& view, Py_ssize_t i) {
-  if (info.key == Code::kInt64) {
-    return tri::collected::order_of(static_cast<const int64_t*>(view.buf)[i]);
-  }
-  return tri::collected::order_of(static_cast<const double*>(view.buf)[i]);
+// A priority of a buffer as a word in its own order. False: it is NaN.
+bool order_in(const ContainerInfo& info, const Py_buffer& view, Py_ssize_t i, uint64_t* order) {
+  // Once: whoever owns the buffer may write there meanwhile.
+  const int64_t bits = __atomic_load_n(static_cast<const int64_t*>(view.buf) + i, __ATOMIC_RELAXED);
+  return order_of_bits(info, bits, order);
 }
 
 bool check_priorities(const ContainerInfo& info, const Py_buffer& view) {
@@ -122,6 +126,8 @@ bool check_priorities(const ContainerInfo& info, const Py_buffer& view) {
     return false;
   }
   if (info.key == Code::kInt64) return true;
+  // All or none: a bad one is found before any is added. But the buffer is the program's, where
+  // another thread may write meanwhile.
   const auto* const numbers = static_cast<const double*>(view.buf);
   const bool bad =
       std::any_of(numbers, numbers + view.len / 8, [](double one) { return std::isnan(one); });
@@ -131,15 +137,19 @@ bool check_priorities(const ContainerInfo& info, const Py_buffer& view) {
 bool push_many(PyObject* self, const Py_buffer& view, const ValueColumn& values) {
   const Py_ssize_t count = view.len / 8;
   bool good = true;
+  bool done = true;
   in_bulk(count, [&](Gil gil) {
     In in(self, gil);
-    good = in.map.reserve(static_cast<size_t>(count), in.map.size() != 0);
-    for (Py_ssize_t i = 0; good && i < count; ++i) {
+    done = in.map.reserve(static_cast<size_t>(count), in.map.size() != 0);
+    for (Py_ssize_t i = 0; good && done && i < count; ++i) {
       if (i % tri::collected::kPollEntries == 0) in.inside.heap().poll(in.access);
-      good = in.map.push(order_in(container_of(self), view, i), values.at(static_cast<size_t>(i)));
+      uint64_t order = 0;
+      good = order_in(container_of(self), view, i, &order);
+      if (good) done = in.map.push(order, values.at(static_cast<size_t>(i)));
     }
   });
-  return good || no_memory(*info_of(self).heap) != nullptr;
+  if (!good) return raise_not_a_number();
+  return done || no_memory(*info_of(self).heap) != nullptr;
 }
 
 // _push_many(buffer of priorities, values)

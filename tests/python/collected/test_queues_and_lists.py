@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -161,6 +164,61 @@ def test_a_list_is_like_list(data: st.DataObject, kind: str) -> None:
             made[index]
         with pytest.raises(IndexError):
             made.get_many([index])
+
+
+@contextmanager
+def filled_by_turns(column: Any, *fills: float) -> Iterator[None]:
+    """Have another thread write into an array meanwhile."""
+    done = threading.Event()
+
+    def fill() -> None:
+        while not done.is_set():
+            for one in fills:
+                column[:] = one
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_indices_that_change_under_way_lead_nowhere_else() -> None:
+    heap = trimalloc.Heap()
+    numbers = heap.list(int, [0] * 1000)
+    indices = np.zeros(200_000, "i8")
+    with filled_by_turns(indices, 1 << 27, 0):
+        for _ in range(100):
+            with suppress(IndexError):
+                numbers.set_many(indices, 7)
+            with suppress(IndexError):
+                assert set(np.unique(numbers.get_many(indices))) <= {0, 7}
+    assert set(numbers) <= {0, 7}
+    heap.verify()
+
+
+def test_positions_that_change_under_way_select_from_the_batch() -> None:
+    world = graph_classes()
+    batch = world.Vertex.batch(1000)
+    positions = np.zeros(4_000_000, "i8")
+    with filled_by_turns(positions, 1 << 27, 0):
+        for _ in range(20):
+            with suppress(IndexError):
+                assert np.isin(np.unique(batch[positions]), np.asarray(batch)).all()
+    world.heap.verify()
+
+
+def test_priorities_that_change_under_way_have_places() -> None:
+    heap = trimalloc.Heap()
+    queue = heap.priority_queue(float, int)
+    priorities = np.zeros(1_000_000)
+    with filled_by_turns(priorities, float("nan"), 0.0):
+        for _ in range(20):
+            with suppress(ValueError):
+                queue.push_many(priorities, 1)
+            assert not np.isnan(queue.pop_many(len(queue))[0]).any()
 
 
 def test_lists_refuse_what_they_do_not_hold() -> None:
