@@ -330,13 +330,19 @@ PyObject* resolve_target(const RecordInfo& info, const Field& field) {
   if (PyTypeObject* const resolved = field.resolved.load(std::memory_order_acquire)) {
     return reinterpret_cast<PyObject*>(resolved);
   }
-  if (!PyUnicode_Check(field.target)) return note_resolved(field, field.target);
-  PyObject* target = PyDict_GetItemWithError(info.heap->by_name, field.target);
-  if (target == nullptr && PyErr_Occurred() == nullptr) {
-    PyErr_Format(PyExc_TypeError, "field %R refers to %R, which is not declared yet", field.name,
-                 field.target);
+  PyObject* target = field.target;
+  if (PyUnicode_Check(target)) {
+    target = PyDict_GetItemWithError(info.heap->by_name, target);
+    if (target == nullptr && PyErr_Occurred() == nullptr) {
+      PyErr_Format(PyExc_TypeError, "field %R refers to %R, which is not declared yet", field.name,
+                   field.target);
+    }
+    if (target == nullptr) return nullptr;
   }
-  return target == nullptr ? nullptr : note_resolved(field, target);
+  if (PyObject_TypeCheck(target, info.state->record_meta)) return note_resolved(field, target);
+  PyErr_Format(PyExc_TypeError, "field %R refers to %R, which is no record class", field.name,
+               target);
+  return nullptr;
 }
 
 bool check_target(const RecordInfo& info, const Field& field, PyObject* value) {

@@ -60,15 +60,24 @@ class _FixedArray:
         return replace(element, name=f"Array[{element.name}, {count}]", length=count, is_array=True)
 
 
+def array_of(element: FieldType) -> FieldType:
+    """Return as many of what a field of type `element` holds as each record needs."""
+    if element.code == REFERENCE:  # each may be None
+        return FieldType("Vec[...]", REFERENCES, 0, target=element.target)
+    if element.is_reference or element.is_array or element.optional:
+        raise TypeError(f"Vec takes a number type or a record class, not {element.name}")
+    name = f"Vec[{element.name}]"
+    return FieldType(name, SCALARS, 0, element=element.code, numpy=element.numpy)
+
+
 class _VariableArray:
     """``Vec[int64]`` or ``Vec[Vertex]``: as many elements as each record needs."""
 
     def __getitem__(self, element: object) -> FieldType:
-        if isinstance(element, FieldType) and not element.is_reference and not element.is_array:
-            name = f"Vec[{element.name}]"
-            return FieldType(name, SCALARS, 0, element=element.code, numpy=element.numpy)
-        target = element.target if isinstance(element, FieldType) else element
-        return FieldType("Vec[...]", REFERENCES, 0, target=target)
+        if isinstance(element, FieldType):
+            return array_of(element)
+        # What it means is known when the class is declared: layout.field_type.
+        return FieldType("Vec[...]", REFERENCES, 0, target=element)
 
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import get_annotations
 
-from trimalloc.collected.fields import BUILTIN, REFERENCE, FieldType
+from trimalloc.collected.fields import BUILTIN, REFERENCE, REFERENCES, FieldType, array_of
 
 # The C side keeps a record's number of fields in a byte.
 MAX_FIELDS = 255
@@ -149,11 +149,10 @@ def field_type(
     if isinstance(annotation, types.GenericAlias):
         annotation = container_of(annotation)
     if isinstance(annotation, FieldType):
-        target = annotation.target
-        if isinstance(target, (_ForwardName, str)):
-            name = target.type.name if isinstance(target, _ForwardName) else target
-            return replace(annotation, target=name)
-        return annotation
+        if annotation.code != REFERENCES:
+            return annotation
+        element = field_type(annotation.target, names, is_record, container_of)
+        return replace(array_of(element), optional=annotation.optional)
     if isinstance(annotation, type):
         if annotation in BUILTIN:
             builtin: FieldType = BUILTIN[annotation]

@@ -228,6 +228,59 @@ def test_defaults_are_those_of_the_class_body() -> None:
     assert Setting(count=0).count == 0
 
 
+def test_arrays_hold_what_a_field_of_their_element_would() -> None:
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Item:
+        number: int
+
+    @heap.record
+    class Row:
+        flags: trimalloc.Vec[bool]
+        whole: trimalloc.Vec[int] | None
+        real: trimalloc.Vec[float]
+        items: trimalloc.Vec[Item | None]
+        later: trimalloc.Vec["Later | None"]  # type: ignore[name-defined]  # noqa: UP037
+        latest: trimalloc.Vec[Later | None]  # type: ignore[name-defined]
+        maps: trimalloc.Vec[trimalloc.Map[trimalloc.int64, Item]]
+
+    @heap.record
+    class Later:
+        pass
+
+    item, later, index = Item(number=1), Later(), heap.map(int, Item)
+    row = Row(flags=[True, False], whole=[1, 2], real=[0.5], items=[item, None])
+    row.later = row.latest = [None, later]
+    row.maps = [index]
+    assert (row.flags.tolist(), row.whole.tolist()) == ([True, False], [1, 2])
+    assert (row.real.tolist(), row.items) == ([0.5], [item, None])
+    assert (row.later, row.latest, row.maps) == ([None, later], [None, later], [index])
+    for name, wrong in (("items", later), ("later", item), ("maps", item)):
+        with pytest.raises(TypeError, match=f"field '{name}' takes"):
+            setattr(row, name, [wrong])
+    heap.verify()
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        *(5, None, object(), bytes, str, list[int], int | None, int | str, "bytes", "int | None"),
+        *(trimalloc.Bytes, trimalloc.Str, trimalloc.Vec[trimalloc.int64]),  # type: ignore[misc]
+        trimalloc.Array[trimalloc.int64, 3],  # type: ignore[misc, valid-type]
+    ],
+)
+def test_arrays_hold_nothing_else(element: Any) -> None:
+    heap = trimalloc.Heap()
+    vec: Any = trimalloc.Vec
+
+    def declare() -> None:
+        heap.record(type("Wrong", (), {"__annotations__": {"many": vec[element]}}))
+
+    with pytest.raises(TypeError, match=r"Vec takes|nothing that a record can hold"):
+        declare()
+
+
 def test_any_number_of_fields_is_found_by_name() -> None:
     heap = trimalloc.Heap()
     names = [f"field_{number}" for number in range(200)]
