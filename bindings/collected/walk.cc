@@ -88,20 +88,16 @@ bool add_record(HeapState& heap, const ModuleState& state, Traversal& walk, PyOb
   return walk.add_start(access, reference);
 }
 
-// Starts from all records of a batch, whose references are its buffer.
-bool add_batch(HeapState& heap, Traversal& walk, PyObject* batch) {
-  PyObject* const type = PyObject_GetAttrString(batch, "record_class");
-  if (type == nullptr) return false;
-  const bool own = info_of(reinterpret_cast<PyTypeObject*>(type)).heap == &heap;
-  Py_DECREF(type);
-  if (!own) {
+// Starts from all records of a batch.
+bool add_batch(HeapState& heap, const ModuleState& state, Traversal& walk, PyObject* batch) {
+  if (heap_of_batch(batch) != &heap) {
     PyErr_SetString(PyExc_ValueError, "the batch belongs to another heap");
     return false;
   }
-  Py_buffer view;
-  if (PyObject_GetBuffer(batch, &view, PyBUF_SIMPLE) != 0) return false;
-  const auto* const slots = static_cast<const Reference*>(view.buf);
-  const size_t count = static_cast<size_t>(view.len) / sizeof(Reference);
+  PyObject* const held = with_slots(state, batch);
+  if (held == nullptr) return false;
+  const Reference* const slots = slots_of_batch(held);
+  const auto count = static_cast<size_t>(count_of_batch(held));
   bool added = true;
   Py_BEGIN_ALLOW_THREADS {
     Access access(*heap.heap);
@@ -110,12 +106,12 @@ bool add_batch(HeapState& heap, Traversal& walk, PyObject* batch) {
       added = walk.add_start(access, tri::collected::load_reference(slots + i));
     }
   }
-  Py_END_ALLOW_THREADS PyBuffer_Release(&view);
+  Py_END_ALLOW_THREADS Py_DECREF(held);
   return added;
 }
 
 bool add_starts(HeapState& heap, const ModuleState& state, Traversal& walk, PyObject* start) {
-  if (PyObject_TypeCheck(start, state.batch_type)) return add_batch(heap, walk, start);
+  if (PyObject_TypeCheck(start, state.batch_type)) return add_batch(heap, state, walk, start);
   if (is_record(state, start)) return add_record(heap, state, walk, start);
   PyObject* const tuple = tuple_of(start, "start is a record, a batch, or several records");
   if (tuple == nullptr) return false;

@@ -208,6 +208,22 @@ def test_walks_beside_threads_that_change_the_graph() -> None:
     g.heap.verify()
 
 
+def test_a_batch_starts_from_what_it_holds_whatever_its_class_says() -> None:
+    g = graph_classes()
+
+    batch = g.Vertex.batch(10)
+
+    class Other(type(batch)):  # type: ignore[misc]
+        __slots__ = ()
+        record_class = None
+
+        def __buffer__(self, flags: int) -> memoryview:
+            return memoryview(b"\xff" * 4096)
+
+    object.__setattr__(batch, "__class__", Other)
+    assert g.heap.count_reachable(batch, of=g.Vertex) == 10
+
+
 def test_memory_goes_back_after_a_walk() -> None:
     # The weak references of samples take pages for good.
     g = graph_classes(sample_bytes=0)
