@@ -181,8 +181,9 @@ inline constexpr uint32_t kRisingMs = 250;
 inline constexpr uint32_t kIdlePart = 64;
 // Free memory under this is not worth a thread, a wake-up or a system call.
 inline constexpr size_t kScavengeFromBytes = 512 * kKiB;
-// The background thread does not come back for this long after a fork, so that CPython's check for
-// threads right after fork (Modules/posixmodule.c, warn_about_fork_with_threads) finds none.
+// The background thread does not come back for this long after a fork of a process of one thread,
+// so that CPython's check for threads right after fork (Modules/posixmodule.c,
+// warn_about_fork_with_threads) finds none.
 inline constexpr uint32_t kAfterForkMs = 50;
 // At most this much is given back in one system call, so that a fork that waits for it waits for a
 // few milliseconds.

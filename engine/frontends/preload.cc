@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "engine/frontends/malloc/background.h"
 #include "engine/frontends/malloc/process.h"
 #include "engine/frontends/malloc/reports.h"
 #include "engine/frontends/malloc/settings.h"
@@ -56,6 +57,7 @@ void take_out_of_environment() {
   settle_in();
   apply_limits();
   hook_python(static_cast<Mode>(g_settings.mode.load()));
+  if (!python_minds_threads()) g_background.be_unnoticed();
   if (g_settings.follow == 0) take_out_of_environment();
 }
 

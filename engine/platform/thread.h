@@ -17,6 +17,9 @@ uint64_t thread_cpu_ns(int32_t thread_id);
 // reading two clocks takes.
 uint64_t others_cpu_ns();
 
+// How many threads the process has, all that the kernel knows of; 0 when it does not tell.
+size_t thread_count();
+
 // Whether the thread was, at some moment during the call, asleep inside a system call. It may have
 // woken since; but instructions it had begun before that moment are finished, and what this thread
 // wrote before the call is visible to whatever the other one does after it: the kernel takes the

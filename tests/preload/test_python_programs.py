@@ -45,6 +45,10 @@ def test_fork_does_not_warn(any_python: Path, python_preload: Preload) -> None:
     python_preload.run(any_python, *warnings, SCRIPTS / "fork_warning.py").assert_clean()
 
 
+def test_what_is_dropped_after_fork_goes_back(any_python: Path, python_preload: Preload) -> None:
+    python_preload.run(any_python, SCRIPTS / "drop_after_fork.py").assert_clean()
+
+
 def test_idle_interpreter_gives_back(any_python: Path, python_preload: Preload) -> None:
     python_preload.run(any_python, SCRIPTS / "idle.py").assert_clean()
 

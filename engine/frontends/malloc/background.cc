@@ -60,10 +60,23 @@ uint64_t own_cpu_ns() { return platform::thread_cpu_ns(platform::current_thread_
 
 void Background::wake() {
   uint32_t expected = kSleeping;
-  if (state_.load(std::memory_order_relaxed) == kSleeping &&
-      state_.compare_exchange_strong(expected, kRunning)) {
+  const uint32_t state = state_.load(std::memory_order_relaxed);
+  if (state == kOff && !may_come()) return stand_in();
+  if (state == kSleeping && state_.compare_exchange_strong(expected, kRunning)) {
     platform::futex_wake(&state_, 1);
   }
+}
+
+// Whether it may start now, but for what note_activity() asks besides.
+bool Background::may_come() const {
+  const uint64_t not_before = not_before_ms_.load(std::memory_order_relaxed);
+  return not_before == 0 || now_ms() >= not_before;
+}
+
+// What it would do for a program that then does nothing more: by whoever frees, without a delay.
+void Background::stand_in() const {
+  if (!pages_to_release() || g_settings.scavenger.load(std::memory_order_relaxed) == 0) return;
+  g_tiers.page_heap.release(g_tiers.page_heap.free_resident_glance(), [] { return true; });
 }
 
 void Background::note_activity(void* caller, Pages pages) {
@@ -71,19 +84,18 @@ void Background::note_activity(void* caller, Pages pages) {
   if (__builtin_expect(state == kRunning, 1)) return;
   if (state == kSleeping) return wake();
   if (state != kOff || !something_to_do(pages)) return;
-  if (g_settings.scavenger.load(std::memory_order_relaxed) == 0) return;
+  if (!may_come()) return stand_in();
   // libc frees and allocates while it holds locks that pthread_create needs (the stack cache's in
   // nptl/allocatestack.c), so its own calls never start the thread; nor do those whose caller is
   // hidden behind another function of this library. The next other call will.
   if (!platform::is_program_address(caller)) return;
-  const uint64_t not_before = not_before_ms_.load(std::memory_order_relaxed);
-  if (not_before != 0 && now_ms() < not_before) return;
   const int saved = errno;
   start();
   errno = saved;
 }
 
 void Background::start() {
+  if (g_settings.scavenger.load(std::memory_order_relaxed) == 0) return;
   if (!control_.try_acquire()) return;  // somebody is starting or stopping it
   if (holds_ == 0 && state_.load() == kOff) {
     generation_.fetch_add(1);
@@ -205,11 +217,20 @@ bool Background::hold_own() {
   return true;
 }
 
-void Background::allow_later() {
+void Background::allow_from(uint64_t not_before_ms) {
   control_.acquire();
-  not_before_ms_.store(now_ms() + tunable::kAfterForkMs);
+  not_before_ms_.store(not_before_ms);
   if (--holds_ == 0) state_.store(kOff);
   control_.release();
+}
+
+void Background::allow_later() { allow_from(now_ms() + tunable::kAfterForkMs); }
+
+void Background::allow_after_fork() {
+  // Beside other threads one more tells nobody anything.
+  if (noticed_ && platform::thread_count() <= 1) return allow_later();
+  allow_from(0);
+  if (something_to_do(0)) start();
 }
 
 void Background::reset_in_child() {

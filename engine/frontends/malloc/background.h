@@ -31,20 +31,29 @@ class Background {
   // that it sleeps.
   void wake();
   // Ends the thread, waits until the kernel has forgotten it, and keeps it from coming back: before
-  // a fork. Several threads may fork at once; each hold() has its allow_later().
+  // a fork. Several threads may fork at once; each hold() has its allow_later()
+  // or allow_after_fork().
   void hold();
-  // The same before something that the thread must not be there for. False, with nothing to allow
-  // later: the thread is another process's, whose memory this one shares (vfork) or has a copy of
-  // that reset_in_child() has not seen.
+  // The same before something that the thread must not be there for. False, with nothing to allow:
+  // the thread is another process's, whose memory this one shares (vfork) or has a copy of that
+  // reset_in_child() has not seen.
   bool hold_own();
-  // After the fork, in the parent: it may come back, but not before kAfterForkMs.
+  // It may come back, but not before kAfterForkMs; until then whoever frees gives back.
   void allow_later();
+  // After the fork, in the parent: it comes back at once, because nobody may call it again; but
+  // later where it would be taken for a thread of the program's.
+  void allow_after_fork();
+  // At start: nobody counts the process's threads right after a fork.
+  void be_unnoticed() { noticed_ = false; }
   // In the child: there is no thread, nobody else holds anything, and it may start at once.
   void reset_in_child();
 
  private:
   enum State : uint32_t { kOff, kRunning, kSleeping, kHeld };
 
+  void allow_from(uint64_t not_before_ms);
+  bool may_come() const;
+  void stand_in() const;
   void start();
   void end_thread();
   void run(uint32_t generation);
@@ -54,6 +63,7 @@ class Background {
   // Which thread is the current one: a thread of an older generation leaves.
   std::atomic<uint32_t> generation_{0};
   std::atomic<uint64_t> not_before_ms_{0};
+  bool noticed_ = true;
   // Starting and stopping, under this lock.
   platform::Lock control_{platform::Rank::kControl};
   unsigned holds_ = 0;

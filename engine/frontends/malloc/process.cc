@@ -63,7 +63,7 @@ void unlock_everything() {
 
 void after_fork_in_parent() {
   unlock_everything();
-  g_background.allow_later();
+  g_background.allow_after_fork();
 }
 
 void after_fork_in_child() {

@@ -105,6 +105,13 @@ void hook_python(Mode mode) {
   g_hooked = mode;
 }
 
+bool python_minds_threads() {
+  if (Py_GetVersion == nullptr) return false;
+  char* end = nullptr;
+  const unsigned long major = std::strtoul(Py_GetVersion(), &end, 10);
+  return major > 3 || (major == 3 && *end == '.' && std::strtoul(end + 1, nullptr, 10) >= 12);
+}
+
 const char* hooked_mode() { return kModeNames[static_cast<unsigned>(g_hooked)]; }
 
 }  // namespace tri

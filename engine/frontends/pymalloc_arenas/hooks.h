@@ -17,6 +17,10 @@ namespace tri {
 // heaps).
 void hook_python(Mode mode);
 
+// Whether there is a CPython that warns its program, right after a fork, when the process has other
+// threads: from 3.12 on (Modules/posixmodule.c, warn_about_fork_with_threads).
+bool python_minds_threads();
+
 // "full", "arena" or "malloc": what has been hooked.
 const char* hooked_mode();
 

@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "cases.h"
@@ -71,6 +72,45 @@ CASE(an_idle_process_keeps_what_lives) {
   expect_to_fall(before + live + live / 4 + slack, 2000);
   CHECK(kept[live / 2 - 1] == 1);
   drop(living);
+}
+
+/* And then waits, so that no call of its own brings the background thread back. */
+CASE(what_is_dropped_right_after_a_fork_goes_back) {
+  size_t before = start_up();
+  for (int i = 0; i < size_count; i++) {
+    int count = take(burst / 2, sizes[i]);
+    pid_t child;
+    IN_CHILD(child, pause());
+    drop(count);
+    expect_to_fall(before + slack, sizes[i]);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+  }
+}
+
+static void* take_and_wait(void* done) {
+  int count = take(8 << 20, 1000);
+  drop(count);
+  sem_post(done);
+  pause();
+  return NULL;
+}
+
+/* What lies in caches of threads that idle after it. */
+CASE(caches_of_threads_are_emptied_after_a_fork) {
+  size_t before = start_up();
+  sem_t done;
+  sem_init(&done, 0, 0);
+  pthread_t threads[8];
+  for (int i = 0; i < 8; i++) {
+    CHECK(pthread_create(&threads[i], NULL, take_and_wait, &done) == 0);
+    sem_wait(&done);
+  }
+  pid_t child;
+  IN_CHILD(child, pause());
+  expect_to_fall(before + slack, 1000);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
 }
 
 /* Also when the background thread has gone to sleep before. */
