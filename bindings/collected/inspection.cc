@@ -40,7 +40,8 @@ Link link_between(const CollectedHeap& heap, Reference from, Reference to) {
                heap.kind_of(reference) == tri::collected::kReferenceArrays) {
       const auto* const array = reinterpret_cast<const ArrayHeader*>(heap.address_of(reference));
       const Reference* const elements = tri::collected::elements_of(array);
-      for (uint32_t i = 0; i < array->length; ++i) {
+      const uint32_t length = heap.length_of(reference);
+      for (uint32_t i = 0; i < length; ++i) {
         if (tri::collected::load_reference(elements + i) == to) {
           link = {offset, i};
           return;

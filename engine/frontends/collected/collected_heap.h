@@ -339,13 +339,20 @@ class CollectedHeap {
   bool is_live(Reference reference) const { return space_.is_live(reference); }
   // Whether a reference in a record may lead anywhere: to what was freed by hand, or wherever a
   // damaged file says. Who follows one then asks is_live(), and kind_of() whether it is what it
-  // should be; and bounds an array's length by array_room().
+  // should be; and an array's length is what length_of() says.
   bool references_may_dangle() const {
     return freed_by_hand_.load(std::memory_order_relaxed) || saved_.page_count() != 0;
   }
   // Bytes that a live array can have behind its header.
   size_t array_room(Reference array) const {
     return size_t{slots_at(page_of(array)).granules} * kGranuleBytes - sizeof(ArrayHeader);
+  }
+  // Elements of a live array of references: a damaged file may say more than there is room for.
+  uint32_t length_of(Reference array) const {
+    const uint32_t length = reinterpret_cast<const ArrayHeader*>(address_of(array))->length;
+    if (__builtin_expect(!references_may_dangle(), 1)) return length;
+    const size_t room = array_room(array) / sizeof(Reference);
+    return length <= room ? length : static_cast<uint32_t>(room);
   }
   // Whether all pages that it has addresses for are in use, or nearly so: then it is not memory
   // that there is too little of. The caller holds no processor.
@@ -364,7 +371,8 @@ class CollectedHeap {
     if (layout == nullptr) {
       if (kind_of(record) != kReferenceArrays) return;
       auto* array = reinterpret_cast<ArrayHeader*>(memory);
-      for (uint32_t i = 0; i < array->length; ++i) visit(elements_of(array) + i);
+      const uint32_t length = length_of(record);
+      for (uint32_t i = 0; i < length; ++i) visit(elements_of(array) + i);
       return;
     }
     for (uint32_t run = 0; run < layout->run_count; ++run) {

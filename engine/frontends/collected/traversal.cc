@@ -34,12 +34,8 @@ bool Traversal::reference_of(const CollectedHeap& heap, Reference record, uint32
   const char* const memory = heap.address_of(record);
   const PageKind kind = heap.kind_of(record);
   if (kind == kReferenceArrays) {
-    const auto* array = reinterpret_cast<const ArrayHeader*>(memory);
-    if (i >= array->length) return false;
-    if (heap.references_may_dangle() && i >= heap.array_room(record) / sizeof(Reference)) {
-      return false;  // a damaged file's length
-    }
-    *to = load_reference(elements_of(array) + i);
+    if (i >= heap.length_of(record)) return false;
+    *to = load_reference(elements_of(reinterpret_cast<const ArrayHeader*>(memory)) + i);
     return true;
   }
   const TraversalPlan::Kind& plan = plan_.kinds[kind];

@@ -87,6 +87,40 @@ def test_verify_tells_references_that_lead_nowhere(path: Path, mode: Literal["r"
         damaged.verify()
 
 
+@pytest.mark.parametrize("mode", ["r", "c"])
+def test_a_length_is_held_against_the_place(
+    tmp_path: Path, mode: Literal["r", "c"], references: int
+) -> None:
+    path = tmp_path / "graph.tmh"
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Node:
+        id: trimalloc.int64
+        links: trimalloc.Vec[Node]  # type: ignore[name-defined]
+
+    one, last = Node(id=1), Node(id=3)
+    one.links, last.links = [Node(id=2)], [one]
+    heap.save(path, {"one": one, "last": last})
+    sound = trimalloc.open_heap(path)
+    whole = path.read_bytes()
+    field = sound.to_reference(sound.roots["one"]) * 16 + sound.c_layout("Node").offsets["links"]
+    at = _part_at(whole, PAGES) + field
+    array = int.from_bytes(whole[at : at + references // 8], "little")
+    at = _part_at(whole, PAGES) + 16 * array
+    assert whole[at : at + 4] == b"\1\0\0\0"
+    path.with_suffix(".new").write_bytes(whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :])
+    path.with_suffix(".new").replace(path)
+    damaged = trimalloc.open_heap(path, mode)
+    first = damaged.roots["one"]
+    assert first.links is None
+    sound_rows, rows = (one.histogram(retained=True).rows for one in (sound, damaged))
+    assert [row.retained_bytes for row in rows] == [row.retained_bytes for row in sound_rows]
+    second = damaged.breadth_first(first).records[1]
+    assert str(damaged.why(second)).endswith("Node.links[0]\n  Node")
+    assert damaged.leaks().rows == ()
+
+
 # --- not verified ---------------------------------------------------------------------------
 
 _WALK = """
