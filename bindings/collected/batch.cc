@@ -283,6 +283,7 @@ PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count) {
   if (!check_writable(*info.heap)) return nullptr;
   RootArray* array = nullptr;
   without_gil(count, [&] { array = make_runs(info, count); });
+  settle_notes();
   if (array == nullptr) return no_memory(*info.heap);
   PyObject* self = blank_batch(*info.heap, record_class, count);
   if (self == nullptr) {
@@ -294,7 +295,6 @@ PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count) {
   batch->array = array;
   trace_array(*info.heap, array->slots, array->runs.capacity() * sizeof(tri::collected::RootRun));
   const size_t runs = array->runs.run_count();
-  settle_notes();
   if (runs > kManyRuns && 2 * runs > static_cast<size_t>(count)) {
     PyObject* const all = gather(batch);
     Py_DECREF(self);

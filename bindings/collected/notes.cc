@@ -4,11 +4,11 @@
 //                                                     which adds the label and the stack
 //   spans come and go ──► one list for all heaps ──► settle_notes() ──► tracemalloc
 //
-// Whoever may have allocated calls settle_notes() on its way out, so label and stack are those of
-// the allocation. Spans are noted only while tracemalloc traces. One that goes while nothing waits
-// is untraced at once, by whichever thread: that needs no GIL, as tracing does, which looks at the
-// stack of the thread. The notes themselves come from malloc: PyMem_RawMalloc would wait for the
-// GIL while tracemalloc traces, with a processor held.
+// Whoever may have allocated calls settle_notes() on its way out, also when it raises, so label and
+// stack are those of the allocation. Spans are noted only while tracemalloc traces. One that goes
+// while nothing waits is untraced at once, by whichever thread: that needs no GIL, as tracing does,
+// which looks at the stack of the thread. The notes themselves come from malloc: PyMem_RawMalloc
+// would wait for the GIL while tracemalloc traces, with a processor held.
 //
 // Lock: one for the list of spans; it is the last that anybody takes (rank kMetadata). Who has it
 // may wait for tracemalloc's own, whose holders take none of ours.
@@ -115,8 +115,29 @@ struct SampleNote {
   uint64_t bytes;
   uint64_t sample_bytes;
 };
-// The last first.
-thread_local SampleNote* t_samples = nullptr;
+
+void drop_note(SampleNote* note) {
+  release(note->heap);
+  std::free(note);
+  g_waiting_notes.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// What a thread has not settled when it ends, one of C's maybe, is nobody's: each note would keep
+// its heap for ever.
+struct SampleNotes {
+  SampleNote* first = nullptr;  // the last in time
+  ~SampleNotes() {
+    while (SampleNote* const note = first) {
+      first = note->next;
+      {
+        Access access(*note->heap->heap);
+        note->heap->heap->remove_weak(access, note->weak);
+      }
+      drop_note(note);
+    }
+  }
+};
+thread_local SampleNotes t_samples;
 
 void sampled(void* owner, Access& access, Reference record, uint32_t granules) {
   HeapState& heap = *static_cast<HeapState*>(owner);
@@ -127,13 +148,13 @@ void sampled(void* owner, Access& access, Reference record, uint32_t granules) {
     access.heap().remove_weak(access, weak);
     return;
   }
-  *note = {t_samples,
+  *note = {t_samples.first,
            acquire(&heap),
            weak,
            access.heap().kind_of(record),
            uint64_t{granules} * tri::kGranuleBytes,
            access.heap().sample_bytes()};
-  t_samples = note;
+  t_samples.first = note;
   g_waiting_notes.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -162,7 +183,7 @@ SampleNote* take_samples(SampleNote** list, const HeapState* heap) {
   return taken;
 }
 
-// The program's call has succeeded: what goes wrong now is not its error, but Ctrl-C is its.
+// The program's call is over: what goes wrong now is not its error, but Ctrl-C is its.
 void forgive(PyObject* log) {
   if (PyErr_Occurred() == nullptr) return;
   if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) == 0) {
@@ -188,9 +209,7 @@ void settle_samples(HeapState& heap, SampleNote* notes) {
       Access access(*heap.heap);
       heap.heap->remove_weak(access, note->weak);
     }
-    release(note->heap);
-    std::free(note);
-    g_waiting_notes.fetch_sub(1, std::memory_order_relaxed);
+    drop_note(note);
   }
   PyObject* const done = list == nullptr ? nullptr : PyObject_CallMethod(log, "_note", "O", list);
   if (done == nullptr) forgive(log);
@@ -202,14 +221,18 @@ void settle_samples(HeapState& heap, SampleNote* notes) {
 }  // namespace
 
 void settle_notes_slow() {
-  if (PyErr_Occurred() != nullptr) return;  // whoever raises has nothing to show for it
+  PyObject* type;
+  PyObject* error;
+  PyObject* traceback;
+  PyErr_Fetch(&type, &error, &traceback);  // whoever raises may have allocated, too
   settle_spans();
-  SampleNote* list = std::exchange(t_samples, nullptr);
+  SampleNote* list = std::exchange(t_samples.first, nullptr);
   while (list != nullptr) {
     HeapState& heap = *acquire(list->heap);
     settle_samples(heap, take_samples(&list, &heap));
     release(&heap);
   }
+  PyErr_Restore(type, error, traceback);
 }
 
 void observe(HeapState& heap) {

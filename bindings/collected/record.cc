@@ -88,6 +88,7 @@ PyObject* make_record(PyTypeObject* type) {
   }
   if (handle_of(self)->root == tri::collected::kNoRoot) {
     Py_DECREF(self);
+    settle_notes();
     return no_memory(heap);
   }
   return self;
@@ -137,12 +138,10 @@ PyObject* record_vectorcall(PyObject* callable, PyObject* const* arguments, size
       good = write_field(info, handle_of(self), *field, arguments[count + i]);
     }
   }
-  if (good && set_initial(info, self, given)) {
-    settle_notes();
-    return self;
-  }
-  Py_DECREF(self);
-  return nullptr;
+  good = good && set_initial(info, self, given);
+  settle_notes();
+  if (!good) Py_CLEAR(self);
+  return self;
 }
 
 // --- attributes -----------------------------------------------------------------------------

@@ -39,6 +39,16 @@ def test_each_record_says_who_made_it() -> None:
     assert len(sample.stack) > 1
 
 
+def test_a_call_that_raises_says_what_it_has_made() -> None:
+    g = graph_classes(sample_bytes=EACH)
+    with trimalloc.label("raises"), pytest.raises(TypeError, match="integer"):
+        g.Vertex(name=b"x" * 1000, id="one")
+    rows = {row.key: row.samples for row in g.heap.samples().by("label", "class")}
+    assert rows == {("raises", "Vertex"): 1, ("raises", "bytes, text, numbers"): 1}
+    g.heap.collect()
+    assert len(g.heap.samples()) == 0
+
+
 def test_samples_go_with_their_records() -> None:
     g = graph_classes(sample_bytes=EACH)
     kept, dropped = g.Vertex(id=1), g.Vertex(id=2)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,6 +106,34 @@ def test_c_reads_and_changes_what_python_has_made(shared: Shared) -> None:
     shared.heap.collect()
     assert one.next.number == 10
     shared.heap.verify()
+
+
+def test_a_thread_of_c_that_ends_keeps_no_heap(references: int) -> None:
+    def addresses() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+
+    library = Library(references)
+
+    def make_one(heap: trimalloc.Heap, kind: int) -> None:
+        with library.inside(heap) as access:
+            library.new(access, kind)  # a sample, of which this thread has nobody to tell
+
+    def make_one_in_a_thread() -> None:
+        heap = trimalloc.Heap(sample_bytes=1)
+        kind = heap.c_layout(heap.record(type("Empty", (), {}))).type
+        thread = threading.Thread(target=make_one, args=(heap, kind))
+        thread.start()
+        thread.join()
+
+    gc.collect()
+    before = addresses()
+    for _ in range(3):
+        make_one_in_a_thread()
+        gc.collect()
+    end = time.monotonic() + 30  # join() does not wait for the end of what C knows as the thread
+    while addresses() - before >= 1 << 30 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert addresses() - before < 1 << 30  # a heap has many of them
 
 
 def test_python_has_what_c_has_made_and_holds_by_a_root(shared: Shared) -> None:
