@@ -118,6 +118,27 @@ def test_a_priority_has_a_place() -> None:
         heap.priority_queue(bytes, int)
 
 
+def test_a_list_is_no_guess_at_what_its_values_are() -> None:
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Order:
+        item: trimalloc.int64
+
+    assert [one.item for one in heap.list(Order, [Order(item=7)])] == [7]
+    (number,) = heap.list(int, [7])
+    assert type(number) is int
+
+
+@pytest.mark.parametrize("kind", ["number", "bytes", "record"])
+def test_a_list_is_extended_by_itself(kind: str) -> None:
+    values = Values(kind)
+    numbers = list(range(1500))  # more than an iteration fetches at once
+    made: Any = values.heap.list(values.type, values.many(numbers))
+    made.extend(made)
+    assert [plain(one) for one in made] == 2 * numbers
+
+
 @settings(max_examples=80, deadline=None)
 @given(data=st.data(), kind=KINDS)
 def test_a_list_is_like_list(data: st.DataObject, kind: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
+from trimalloc.collected.batch import Batch
 from trimalloc.collected.containers.kinds import (
     STEP,
     ContainerKind,
@@ -12,7 +13,7 @@ from trimalloc.collected.containers.kinds import (
     sink_for,
     values_for,
 )
-from trimalloc.collected.fields import REFERENCE
+from trimalloc.collected.fields import BYTES, REFERENCE
 from trimalloc.collected.width import NativeList
 
 _V = TypeVar("_V")
@@ -32,9 +33,11 @@ class List(NativeList[_V]):
 
     def extend(self, values: Any) -> None:
         """Append many values."""
+        if isinstance(values, List):
+            values = values[:]  # it may be this one, which grows
         values = values if hasattr(values, "__len__") else list(values)
         given = values_for(self.__container__, values)
-        if not hasattr(given, "_take") and self.__container__.value.code == REFERENCE:
+        if not isinstance(given, Batch) and self.__container__.value.code == REFERENCE:
             for one in given:
                 self.append(one)
             return
@@ -57,10 +60,11 @@ class List(NativeList[_V]):
 
     def __iter__(self) -> Iterator[_V]:
         """Go through the values."""
+        is_plain = self.__container__.value.code in (BYTES, REFERENCE)
         at = 0
         while at < len(self):
-            for one in self[at : at + STEP]:
-                yield cast(_V, one.item() if hasattr(one, "item") else one)
+            part = self[at : at + STEP]
+            yield from part if is_plain else part.tolist()  # Python's own numbers
             at += STEP
 
 
