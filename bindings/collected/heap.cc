@@ -245,16 +245,31 @@ bool fill_info(HeapObject* self, RecordInfo& info, unsigned int bytes, PyObject*
   return true;
 }
 
-// _declare(name, bases, namespace, bytes, fields, reference runs) -> record class
+// The class of that name, of which a heap has one: what is saved, and fields whose class comes
+// later, find it by that. Null without an error: there is none yet. Of containers it is what is
+// wanted; another thread has asked for them, too.
+PyObject* declared_before(const HeapObject* self, PyObject* name, bool is_container) {
+  PyObject* const known = PyDict_GetItemWithError(self->classes, name);
+  if (known == nullptr || is_container) return Py_XNewRef(known);
+  PyErr_Format(PyExc_TypeError,
+               "the heap has a class %U already, and finds classes by their names: give this one "
+               "another name, or declare it in a new heap",
+               name);
+  return nullptr;
+}
+
+// _declare(name, bases, namespace, bytes, fields, reference runs, None or what contain() takes) ->
+// record class
 PyObject* heap_declare(PyObject* self, PyObject* arguments) {
   PyObject* name = nullptr;
   PyObject* bases = nullptr;
   PyObject* space = nullptr;
   PyObject* fields = nullptr;
   PyObject* runs = nullptr;
+  PyObject* content = nullptr;
   unsigned int bytes = 0;
-  if (!PyArg_ParseTuple(arguments, "UO!O!IO!O!", &name, &PyTuple_Type, &bases, &PyDict_Type, &space,
-                        &bytes, &PyTuple_Type, &fields, &PyTuple_Type, &runs)) {
+  if (!PyArg_ParseTuple(arguments, "UO!O!IO!O!O", &name, &PyTuple_Type, &bases, &PyDict_Type,
+                        &space, &bytes, &PyTuple_Type, &fields, &PyTuple_Type, &runs, &content)) {
     return nullptr;
   }
   HeapObject* const object = heap_of(self);
@@ -270,7 +285,15 @@ PyObject* heap_declare(PyObject* self, PyObject* arguments) {
   RecordInfo& info = info_of(reinterpret_cast<PyTypeObject*>(type));
   info.heap = acquire(object->state);
   info.state = object->module;
-  if (!fill_info(object, info, bytes, fields, runs) ||
+  // Making the type has run code, and maybe other threads; from here on nothing does until the
+  // class is among `classes`, whole.
+  PyObject* const known = declared_before(object, name, content != Py_None);
+  if (known != nullptr || PyErr_Occurred() != nullptr) {
+    Py_DECREF(type);
+    return known;
+  }
+  if ((content != Py_None && !contain(info, content)) ||
+      !fill_info(object, info, bytes, fields, runs) ||
       PyDict_SetItem(object->classes, name, type) != 0) {
     Py_DECREF(type);
     return PyErr_Occurred() == nullptr ? PyErr_NoMemory() : nullptr;

@@ -402,7 +402,6 @@ int meta_setattro(PyObject* self, PyObject* name, PyObject* value) {
 }
 
 PyMethodDef kMetaMethods[] = {
-    {"_contain", contain, METH_VARARGS, nullptr},
     {"batch", meta_batch, METH_O,
      "batch(n) -> Batch\n\nMakes n records at once, all zero: an array of references that is one "
      "root."},

@@ -281,8 +281,9 @@ int add_batch_type(PyObject* module, ModuleState& state);
 int add_block_type(PyObject* module, ModuleState& state);
 int add_weak_type(PyObject* module, ModuleState& state);
 int add_container_types(PyObject* module, ModuleState& state);
-// RecordMeta._contain: what makes a record class one of containers.
-PyObject* contain(PyObject* type, PyObject* arguments);
+// What makes a record class one of containers: (key code, value code, class of the values or its
+// name or None, linked).
+bool contain(RecordInfo& info, PyObject* content);
 PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count);
 // A batch of as many None, and where its references are.
 PyObject* make_empty_batch(HeapState& heap, PyTypeObject* record_class, Py_ssize_t count);

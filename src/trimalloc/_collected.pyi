@@ -17,7 +17,6 @@ class RecordMeta(type):
     __trimalloc_heap__: Any
 
     def batch(cls, count: int, /) -> Any: ...
-    def _contain(cls, key: int, value: int, target: object, linked: bool, /) -> None: ...
 
 @dataclass_transform()
 class Record(metaclass=RecordMeta):
@@ -209,6 +208,7 @@ class Heap:
         size: int,
         fields: tuple[tuple[object, ...], ...],
         runs: tuple[tuple[int, int], ...],
+        content: tuple[int, int, object, bool] | None,
         /,
     ) -> Any: ...
     def _leave_out(self, addresses: int, /) -> None: ...

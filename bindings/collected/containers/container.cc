@@ -62,25 +62,22 @@ int visit_container_info(const ContainerInfo* info, visitproc visit, void* arg) 
   return 0;
 }
 
-// _contain(key code, value code, class of the values or its name or None, linked)
-PyObject* contain(PyObject* type, PyObject* arguments) {
+bool contain(RecordInfo& info, PyObject* content) {
   int key = 0;
   int value = 0;
   int linked = 0;
   PyObject* target = nullptr;
-  if (!PyArg_ParseTuple(arguments, "iiOp", &key, &value, &target, &linked)) return nullptr;
+  if (!PyArg_ParseTuple(content, "iiOp", &key, &value, &target, &linked)) return false;
   auto* const made = new (std::nothrow) ContainerInfo();
-  if (made == nullptr) return PyErr_NoMemory();
+  if (made == nullptr) return PyErr_NoMemory() != nullptr;
   made->key = static_cast<Code>(key);
   made->value = static_cast<Code>(value);
   made->linked = linked != 0;
   made->field.name = PyUnicode_InternFromString("value");
   made->field.target = target == Py_None ? nullptr : Py_NewRef(target);
   made->field.code = made->value;
-  RecordInfo& info = info_of(reinterpret_cast<PyTypeObject*>(type));
-  free_container_info(info.container);
   info.container = made;
-  Py_RETURN_NONE;
+  return true;
 }
 
 int add_container_types(PyObject* module, ModuleState& state) {

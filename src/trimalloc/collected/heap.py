@@ -97,7 +97,6 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
     _native: Any  # the native module of its width
     _references: int
     _pace: tuple[int, int]
-    _declared: list[Any]  # record classes, by number
     _saved: SavedRoots
     _saved_names: frozenset[str]  # classes of the file that it was opened with
     _read_only: bool
@@ -136,7 +135,6 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
         self._sample_bytes = distance
         self._pace = (percent, bytes_limit)
         self._checked = checked
-        self._declared = []
         self._saved = SavedRoots(self, {})
         self._saved_names = frozenset()
         self._read_only = False
@@ -149,6 +147,8 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
 
         A base that is a record class of this heap gives its fields first.
         """
+        if self._is_record(cls):
+            return cls
         if self._read_only:
             raise ValueError("the heap is open for reading only")
         if cls.__name__ in self._saved_names:
@@ -170,11 +170,15 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
         space["__match_args__"] = tuple(one.name for one in layout.fields)
         described = tuple(one.describe() for one in layout.fields)
         declared: type[_C] = self._declare(
-            cls.__name__, (base,), space, layout.size, described, layout.runs
+            cls.__name__, (base,), space, layout.size, described, layout.runs, None
         )
         _let_super_find(declared, cls, functions)
-        self._declared.append(declared)
         return declared
+
+    @property
+    def _declared(self) -> list[Any]:
+        """The record classes by number: in the order in which they were declared."""
+        return list(self._classes.values())
 
     def _base_of(self, cls: type) -> tuple[type, RecordLayout]:
         bases = record_bases(cls)

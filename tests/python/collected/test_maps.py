@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 import threading
 from array import array
 from collections import OrderedDict
@@ -333,6 +334,30 @@ def test_a_forked_child_has_whole_maps() -> None:
     finally:
         done.set()
         thread.join()
+
+
+def test_threads_that_ask_for_the_first_map_get_one_class() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):
+            heap = trimalloc.Heap()
+            together, made = threading.Barrier(4), []
+
+            def ask(heap: Any = heap, together: Any = together, made: Any = made) -> None:
+                together.wait()
+                one = heap.map(int, int)
+                one[1] = 2
+                made.append(type(one))
+
+            threads = [threading.Thread(target=ask) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert made == 4 * [heap.classes["Map[int64, int64]"]]
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_columns_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,19 @@ def test_a_record_class_keeps_its_methods_and_names() -> None:
             assert (identity, score) == (5, 0.5)
 
 
+def test_a_heap_has_one_class_of_a_name() -> None:
+    g = graph_classes()
+
+    class Vertex:
+        other: trimalloc.float64
+
+    with pytest.raises(TypeError, match=r"has a class Vertex already.*another name"):
+        g.heap.record(Vertex)
+    assert g.heap.record(g.Vertex) is g.Vertex  # this very one
+    assert list(g.heap.classes.values()) == [g.Vertex, g.Edge, g.Place]
+    assert g.heap.count_reachable(g.Vertex(edges=g.Edge())) == 1
+
+
 def test_a_derived_class_has_the_fields_of_its_base_first() -> None:
     g = graph_classes()
     place = g.Place(id=4, latitude=52.5)

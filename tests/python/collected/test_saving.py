@@ -209,22 +209,6 @@ def test_defaults_are_saved(tmp_path: Path) -> None:
     assert (one.a, one.b, one.c, one.d, one.e.tolist()) == (5, b"\xff", 1j, None, [1, 2])
 
 
-def test_a_class_declared_twice_keeps_its_records(tmp_path: Path) -> None:
-    heap = trimalloc.Heap()
-    kept = []
-    for number in (1, 2):
-
-        @heap.record
-        class Same:
-            value: trimalloc.int64
-            other: Same | None  # type: ignore[name-defined]
-
-        kept.append(Same(value=number))
-    heap.save(tmp_path / "graph", {"1": kept[0], "2": kept[1]})
-    opened = trimalloc.open_heap(tmp_path / "graph")
-    assert [opened.roots[name].value for name in "12"] == [1, 2]
-
-
 # --- graphs ---------------------------------------------------------------------------------
 
 _VERTICES = st.lists(

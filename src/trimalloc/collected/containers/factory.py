@@ -45,7 +45,6 @@ class ContainerFactory:
 
     __slots__ = ()
     _classes: dict[str, Any]
-    _declared: list[Any]
     _declare: Any
     _native: Any
 
@@ -103,10 +102,8 @@ class ContainerFactory:
             "__layout__": RecordLayout(base._size, (), base._runs),
             "__container__": ContainerKind(key, value, self),
         }
-        made = self._declare(name, (face, base), space, base._size, (), base._runs)
-        made._contain(key.code, value.code, value.target, face._linked)
-        self._declared.append(made)
-        return made
+        content = (key.code, value.code, value.target, face._linked)
+        return self._declare(name, (face, base), space, base._size, (), base._runs, content)
 
     def _container_of(self, annotation: GenericAlias) -> object:
         """Return the class that ``Map[int64, Vertex]`` and its like name in an annotation."""
