@@ -1,5 +1,6 @@
 #include "bindings/collected/conditions.h"  // Python.h first
 
+#include <cmath>
 #include <cstring>
 
 namespace trimalloc::bindings {
@@ -12,15 +13,16 @@ T load(const char* memory) {
   return value;
 }
 
+constexpr Whole kAboveAll = Whole{1} << 64;
+constexpr Whole kBelowAll = -kAboveAll;
+
 bool is_whole(Code code) { return code <= Code::kUint64; }
-// uint64 does not fit int64: it is compared as a real number, exact up to 2^53.
-bool fits_int64(Code code) { return is_whole(code) && code != Code::kUint64; }
 bool is_comparable(const Field& field) {
   return !field.is_array &&
          (is_whole(field.code) || field.code == Code::kFloat32 || field.code == Code::kFloat64);
 }
 
-int64_t whole_of(const char* memory, Code code) {
+Whole whole_of(const char* memory, Code code) {
   switch (code) {
     case Code::kInt8:
       return load<int8_t>(memory);
@@ -34,6 +36,8 @@ int64_t whole_of(const char* memory, Code code) {
       return load<uint16_t>(memory);
     case Code::kUint32:
       return load<uint32_t>(memory);
+    case Code::kUint64:
+      return load<uint64_t>(memory);
     default:
       return load<uint8_t>(memory);  // kBool, kUint8
   }
@@ -45,8 +49,6 @@ double real_of(const char* memory, Code code) {
       return load<float>(memory);
     case Code::kFloat64:
       return load<double>(memory);
-    case Code::kUint64:
-      return static_cast<double>(load<uint64_t>(memory));
     default:
       return static_cast<double>(whole_of(memory, code));
   }
@@ -70,7 +72,45 @@ bool compare(T left, Comparison comparison, T right) {
   }
 }
 
+// Of an int.
+bool parse_whole(PyObject* number, Whole* whole) {
+  int overflow = 0;
+  *whole = PyLong_AsLongLongAndOverflow(number, &overflow);
+  if (overflow == 0) return *whole != -1 || PyErr_Occurred() == nullptr;
+  *whole = kBelowAll;
+  if (overflow < 0) return true;
+  *whole = PyLong_AsUnsignedLongLong(number);
+  if (PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    *whole = kAboveAll;
+  }
+  return true;
+}
+
+Whole whole_of_real(double number) {
+  if (number >= static_cast<double>(kAboveAll)) return kAboveAll;
+  return number <= static_cast<double>(kBelowAll) ? kBelowAll : static_cast<Whole>(number);
+}
+
 }  // namespace
+
+// Exact where the field is of whole numbers: what has __index__ is whole, and so is a real number
+// without a fraction. One with a fraction is less than 2^53: there a field's number may be rounded.
+bool Conditions::parse_number(PyObject* value, Condition* condition) {
+  const bool is_exact = is_whole(condition->field->code);
+  condition->compares_whole = is_exact && PyIndex_Check(value);
+  if (condition->compares_whole) {
+    PyObject* const number = PyNumber_Index(value);
+    const bool good = number != nullptr && parse_whole(number, &condition->whole);
+    Py_XDECREF(number);
+    return good;
+  }
+  condition->real = PyFloat_AsDouble(value);
+  if (condition->real == -1.0 && PyErr_Occurred() != nullptr) return false;
+  condition->compares_whole = is_exact && condition->real == std::trunc(condition->real);
+  if (condition->compares_whole) condition->whole = whole_of_real(condition->real);
+  return true;
+}
 
 bool Conditions::parse(const RecordInfo& info, PyObject* descriptions) {
   const Py_ssize_t count = PyTuple_GET_SIZE(descriptions);
@@ -95,14 +135,7 @@ bool Conditions::parse(const RecordInfo& info, PyObject* descriptions) {
                    name);
       return false;
     }
-    condition.real = PyFloat_AsDouble(value);
-    if (condition.real == -1.0 && PyErr_Occurred() != nullptr) return false;
-    int overflow = 0;
-    condition.compares_whole = PyLong_Check(value) && fits_int64(condition.field->code);
-    if (condition.compares_whole) {
-      condition.whole = PyLong_AsLongLongAndOverflow(value, &overflow);
-      condition.compares_whole = overflow == 0;
-    }
+    if (!parse_number(value, &condition)) return false;
   }
   return true;
 }

@@ -8,6 +8,9 @@ namespace trimalloc::bindings {
 
 enum class Comparison : int { kLess, kLessEqual, kEqual, kNotEqual, kGreaterEqual, kGreater };
 
+// Holds what int64 and uint64 do, and what is below and above all of that.
+__extension__ using Whole = __int128;
+
 // All of a few conditions on records of one class and those derived from it: a derived class has
 // the fields of its base where the base has them.
 class Conditions {
@@ -24,9 +27,10 @@ class Conditions {
     const Field* field;
     Comparison comparison;
     double real;
-    int64_t whole;
-    bool compares_whole;  // both sides are whole numbers that int64 holds
+    Whole whole;
+    bool compares_whole;  // both sides are whole numbers
   };
+  static bool parse_number(PyObject* value, Condition* condition);
   static bool holds(const Condition& condition, const char* record);
 
   Condition conditions_[kMost];

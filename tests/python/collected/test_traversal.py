@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 from graphlib import CycleError
 from random import Random
@@ -16,6 +17,15 @@ import trimalloc
 from .shapes import graph_classes
 
 Edges = dict[int, list[int]]
+
+_COMPARISONS = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
 
 
 def random_edges(random: Random, count: int, degree: int) -> Edges:
@@ -132,6 +142,28 @@ def test_topological_order_puts_causes_first(seed: int) -> None:
     cycle = [one.id for one in caught.value.args[1] if isinstance(one, g.Vertex)]
     closed = {**edges, count - 1: [count // 2]}
     assert all(to in closed[one] for one, to in zip(cycle, cycle[1:] + cycle[:1], strict=True))
+
+
+def test_conditions_on_whole_numbers_are_exact() -> None:
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Number:
+        signed: trimalloc.int64
+        unsigned: trimalloc.uint64
+
+    near = [0, 1, -1, 2**53, 2**60, 2**63, -(2**63), 2**64, 2**70, -(2**70)]
+    near = sorted({one + step for one in near for step in (-1, 0, 1)})
+    others: list[Any] = [*near, *map(float, near), 0.5, -0.5, 2.5, float("inf"), float("-inf")]
+    others += [float("nan"), numpy.int64(2**60), numpy.uint64(2**64 - 1), numpy.float32(1.5)]
+    for field, least, most in (("signed", -(2**63), 2**63 - 1), ("unsigned", 0, 2**64 - 1)):
+        for number in (one for one in near if least <= one <= most):
+            record = Number(**{field: number})
+            for other in others:
+                plain = other.item() if isinstance(other, numpy.generic) else other
+                for sign, compare in _COMPARISONS.items():
+                    found = heap.count_reachable(record, where=(field, sign, other))
+                    assert found == compare(number, plain), (field, number, sign, other)
 
 
 def test_arrays_of_references_and_derived_classes_are_followed() -> None:
