@@ -192,16 +192,6 @@ PyObject* view_of_copy(const char* data, size_t length, Code element) {
   return copy;
 }
 
-PyObject* as_memoryview(PyObject* bytes, Code element) {
-  if (bytes == nullptr) return nullptr;
-  PyObject* plain = PyMemoryView_FromObject(bytes);
-  Py_DECREF(bytes);
-  if (plain == nullptr || element == Code::kUint8) return plain;
-  PyObject* view = PyObject_CallMethod(plain, "cast", "s", format_of_code(element));
-  Py_DECREF(plain);
-  return view;
-}
-
 PyObject* read_scalars(HeapState& heap, const Reference* slot, Code element) {
   PyObject* copy = nullptr;
   {
@@ -213,7 +203,7 @@ PyObject* read_scalars(HeapState& heap, const Reference* slot, Code element) {
       copy = Py_NewRef(Py_None);
     }
   }
-  return copy == Py_None ? copy : as_memoryview(copy, element);
+  return copy == Py_None || copy == nullptr ? copy : view_of_numbers(copy, element);
 }
 
 // A list of handles: the array's references become roots first, then objects.
@@ -399,7 +389,8 @@ PyObject* read_number(const char* record, const Field& field) {
   if (field.presence != 0 && !is_present(record, field)) Py_RETURN_NONE;
   const char* const memory = record + field.offset;
   if (!field.is_array) return read_scalar(memory, field.code);
-  return as_memoryview(view_of_copy(memory, field.length, field.code), field.code);
+  PyObject* const copy = view_of_copy(memory, field.length, field.code);
+  return copy == nullptr ? nullptr : view_of_numbers(copy, field.code);
 }
 
 PyObject* read_field(const RecordInfo& info, const Handle* self, const Field& field) {

@@ -71,7 +71,63 @@ bool write_complex(char* memory, PyObject* value) {
   return true;
 }
 
+// Whether memoryview finds single numbers of that format in its bytes.
+bool memoryview_knows(Code code) {
+  if (code == Code::kFloat16) return PY_VERSION_HEX >= 0x030C0000;
+  return code < Code::kComplex64;
+}
+
+PyObject* tuple_of_numbers(PyObject* buffer, Code code) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE) != 0) return nullptr;
+  const size_t size = bytes_of_code(code);
+  const auto count = static_cast<Py_ssize_t>(static_cast<size_t>(view.len) / size);
+  PyObject* tuple = PyTuple_New(count);
+  for (Py_ssize_t i = 0; tuple != nullptr && i < count; ++i) {
+    const char* const memory = static_cast<const char*>(view.buf) + static_cast<size_t>(i) * size;
+    PyObject* const number = read_scalar(memory, code);
+    if (number != nullptr) {
+      PyTuple_SET_ITEM(tuple, i, number);
+    } else {
+      Py_CLEAR(tuple);
+    }
+  }
+  PyBuffer_Release(&view);
+  return tuple;
+}
+
+PyObject* array_or_tuple(PyObject* buffer, Code code) {
+  PyObject* const optional = PyImport_ImportModule("trimalloc.optional_numpy");
+  PyObject* const numpy =
+      optional == nullptr ? nullptr : PyObject_CallMethod(optional, "numpy_or_none", nullptr);
+  Py_XDECREF(optional);
+  if (numpy == nullptr) return nullptr;
+  const char* const type = code == Code::kFloat16 ? "e" : code == Code::kComplex64 ? "F" : "D";
+  PyObject* const made = numpy == Py_None
+                             ? tuple_of_numbers(buffer, code)
+                             : PyObject_CallMethod(numpy, "frombuffer", "Os", buffer, type);
+  Py_DECREF(numpy);
+  return made;
+}
+
 }  // namespace
+
+PyObject* view_of_numbers(PyObject* buffer, Code code) {
+  PyObject* view = nullptr;
+  if (memoryview_knows(code)) {
+    PyObject* const plain = PyMemoryView_FromObject(buffer);
+    if (plain != nullptr && code != Code::kUint8) {
+      view = PyObject_CallMethod(plain, "cast", "s", format_of_code(code));
+      Py_DECREF(plain);
+    } else {
+      view = plain;
+    }
+  } else {
+    view = array_or_tuple(buffer, code);
+  }
+  Py_DECREF(buffer);
+  return view;
+}
 
 size_t bytes_of_code(Code code) {
   switch (code) {

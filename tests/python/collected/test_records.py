@@ -94,6 +94,29 @@ def test_every_kind_of_field_reads_what_was_written() -> None:
     heap.verify()
 
 
+@pytest.mark.parametrize("has_numpy", [True, False])
+@pytest.mark.parametrize("kind", ["float16", "complex64", "complex128"])
+def test_arrays_that_memoryview_may_not_know_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, has_numpy: bool, kind: str
+) -> None:
+    if not has_numpy:
+        monkeypatch.setitem(sys.modules, "numpy", None)
+    heap = trimalloc.Heap()
+    number = getattr(trimalloc, kind)
+    fields = {"fixed": trimalloc.Array[number, 2], "varying": trimalloc.Vec[number]}
+    made: type = heap.record(type("Made", (), {"__annotations__": fields}))
+    numbers = [0.5, 1.5] if kind == "float16" else [0.5, 1 + 2j]
+    one = made(fixed=numbers, varying=numbers * 2)
+    assert list(one.fixed) == numbers
+    assert list(one.varying) == numbers * 2
+    assert repr(one).startswith("Made(fixed=")
+    gone = []
+    heap.on_reclaim(made, gone.append)
+    del one
+    heap.collect()
+    assert list(gone[0].fixed) == numbers
+
+
 @given(st.binary(max_size=20000), st.text(max_size=3000))
 def test_bytes_and_text_come_back(data: bytes, text: str) -> None:
     heap = trimalloc.Heap()
