@@ -342,10 +342,11 @@ bool PageHeap::grow(Pages pages) {
 
 // --- limits ---------------------------------------------------------------------------------
 
+// Rounded up: less than a page is a limit, too, and no pages are none.
 void PageHeap::set_limit(size_t hard_bytes, size_t soft_bytes) {
   const Guard guard(lock_);
-  hard_limit_ = static_cast<Pages>(std::min<size_t>(hard_bytes >> kPageShift, UINT32_MAX));
-  soft_limit_ = static_cast<Pages>(std::min<size_t>(soft_bytes >> kPageShift, UINT32_MAX));
+  hard_limit_ = static_cast<Pages>(std::min<size_t>(pages_for(hard_bytes), UINT32_MAX));
+  soft_limit_ = static_cast<Pages>(std::min<size_t>(pages_for(soft_bytes), UINT32_MAX));
   if (hard_limit_ != 0) soft_limit_ = std::min(soft_limit_, hard_limit_);
   over_soft_.store(false, std::memory_order_relaxed);
 }

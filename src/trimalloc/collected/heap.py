@@ -47,6 +47,8 @@ def _number(name: str, given: int | None, zero: str) -> int:
 def _limit_bytes(limit: int | str | None) -> int:
     """Return a limit in bytes: a size, or a share of the memory there is; 0 is none."""
     if not isinstance(limit, str):
+        if limit is not None and limit < 0:
+            raise ValueError(f"limit is a size, or 0 for none, not {limit}")
         return limit or 0
     text = limit.strip().lower()
     if text != "cgroup" and not text.endswith("%"):
@@ -61,6 +63,13 @@ def _limit_bytes(limit: int | str | None) -> int:
     if available == 0:
         raise ValueError(f"limit={limit!r}: the memory of this machine is not known; give a size")
     return int(available * percent / 100)
+
+
+def _percent(gc_percent: int | None) -> int:
+    """Return a growth as the native side takes it: negative for none."""
+    if gc_percent is not None and gc_percent < 0:
+        raise ValueError(f"gc_percent is a percentage, or None, not {gc_percent}")
+    return -1 if gc_percent is None else gc_percent
 
 
 def _sample_bytes(distance: int | str) -> int:
@@ -114,7 +123,7 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
         _file: Mapping[str, Any] = MappingProxyType({}),
     ) -> Heap:
         """Reserve the addresses; memory comes as records do."""
-        percent = -1 if gc_percent is None else gc_percent
+        percent = _percent(gc_percent)
         bytes_limit = _limit_bytes(limit)
         distance = _sample_bytes(sample_bytes)
         log = SampleLog()
@@ -264,8 +273,7 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
 
     @gc_percent.setter
     def gc_percent(self, percent: int | None) -> None:
-        self._pace = (-1 if percent is None else percent, self._pace[1])
-        self._set_pace(*self._pace)
+        self._change_pace(_percent(percent), self._pace[1])
 
     @property
     def limit(self) -> int:
@@ -274,8 +282,11 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
 
     @limit.setter
     def limit(self, limit: int | str) -> None:
-        self._pace = (self._pace[0], _limit_bytes(limit))
-        self._set_pace(*self._pace)
+        self._change_pace(self._pace[0], _limit_bytes(limit))
+
+    def _change_pace(self, percent: int, bytes_limit: int) -> None:
+        self._set_pace(percent, bytes_limit)  # may refuse
+        self._pace = (percent, bytes_limit)
 
     @property
     def sample_bytes(self) -> int:
@@ -284,8 +295,9 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
 
     @sample_bytes.setter
     def sample_bytes(self, distance: int | str) -> None:
-        self._sample_bytes = _sample_bytes(distance)
-        self._set_sample_bytes(self._sample_bytes)
+        number = _sample_bytes(distance)
+        self._set_sample_bytes(number)  # may refuse
+        self._sample_bytes = number
 
     @property
     def tracemalloc_domain(self) -> int:

@@ -17,6 +17,15 @@ CASE(NothingGoesOverTheHardLimit) {
   heap.page_heap.verify();
 }
 
+CASE(ALimitIsRoundedUpToAPage) {
+  SmallHeap heap;
+  heap.page_heap.set_limit(1, 1);
+  CHECK_EQ(heap.page_heap.hard_limit(), bytes_of(1));
+  CHECK(heap.page_heap.allocate(2) == nullptr);
+  CHECK(heap.page_heap.allocate(1) != nullptr);
+  heap.page_heap.verify();
+}
+
 CASE(FreedMemoryMayBeUsedAgainAtTheLimit) {
   LimitedHeap heap(100, 90);
   Span* span = heap.allocate(100);
