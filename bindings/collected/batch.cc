@@ -179,6 +179,7 @@ PyObject* batch_record_class(PyObject* self, void*) {
 
 PyMethodDef kMethods[] = {
     {"_read", batch_read, METH_VARARGS, nullptr},
+    {"_read_view", batch_read_view, METH_O, nullptr},
     {"_write", batch_write, METH_VARARGS, nullptr},
     {"_read_references", batch_read_references, METH_VARARGS, nullptr},
     {"_write_references", batch_write_references, METH_VARARGS, nullptr},

@@ -76,7 +76,10 @@ PyObject* new_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count);
 
 // _read(name, writable buffer): one field of every record, one after another; zeros for None.
 PyObject* batch_read(PyObject* self, PyObject* arguments);
-// _write(name, contiguous buffer, broadcast): the same the other way; None is skipped.
+// _read_view(name): the same, as a field of the numbers would read.
+PyObject* batch_read_view(PyObject* self, PyObject* name);
+// _write(name, numbers): the same the other way, as many as records or one for all; None is
+// skipped.
 PyObject* batch_write(PyObject* self, PyObject* arguments);
 // _read_references(name, record class) -> batch
 PyObject* batch_read_references(PyObject* self, PyObject* arguments);

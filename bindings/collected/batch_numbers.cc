@@ -94,6 +94,35 @@ void note_presence(const BatchObject* batch, char* base, uint32_t bit) {
   });
 }
 
+size_t bytes_of(const Field& field) { return bytes_of_code(field.code) * field.length; }
+
+void read_all(const BatchObject* batch, const Field& field, char* to) {
+  without_gil(batch->count, [&] {
+    read_column(batch, batch->heap->heap->address_of(kNone) + field.offset, to, bytes_of(field));
+  });
+}
+
+// Numbers for a column: a buffer of its format, or Python's own, which are converted as those of
+// single records are. `one`: a number by itself.
+bool parse_numbers(const Field& field, PyObject* value, Py_buffer* view, bool* one) {
+  if (PyObject_CheckBuffer(value)) {
+    if (PyObject_GetBuffer(value, view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) != 0) return false;
+    *one = view->ndim == 0;
+    if (same_format(*view, field.code)) return true;
+    PyErr_Format(PyExc_TypeError, "column %R is of format '%s', not '%s'", field.name,
+                 format_of_code(field.code), view->format == nullptr ? "B" : view->format);
+    PyBuffer_Release(view);
+    return false;
+  }
+  *one = !PySequence_Check(value);
+  PyObject* const values = *one ? PyTuple_Pack(1, value) : Py_NewRef(value);
+  PyObject* const packed = values == nullptr ? nullptr : pack_scalars(field.code, values);
+  const bool good = packed != nullptr && PyObject_GetBuffer(packed, view, PyBUF_SIMPLE) == 0;
+  Py_XDECREF(packed);
+  Py_XDECREF(values);
+  return good;
+}
+
 }  // namespace
 
 PyObject* batch_read(PyObject* self, PyObject* arguments) {
@@ -104,13 +133,9 @@ PyObject* batch_read(PyObject* self, PyObject* arguments) {
   const Field* const field = scalar_field(batch, name);
   bool good = field != nullptr && all_alive(batch);
   if (good) {
-    const size_t bytes = bytes_of_code(field->code) * field->length;
-    good = static_cast<size_t>(view.len) == bytes * static_cast<size_t>(batch->count);
+    good = static_cast<size_t>(view.len) == bytes_of(*field) * static_cast<size_t>(batch->count);
     if (good) {
-      without_gil(batch->count, [&] {
-        read_column(batch, batch->heap->heap->address_of(kNone) + field->offset,
-                    static_cast<char*>(view.buf), bytes);
-      });
+      read_all(batch, *field, static_cast<char*>(view.buf));
     } else {
       PyErr_SetString(PyExc_ValueError, "the buffer has another length than the column");
     }
@@ -120,24 +145,38 @@ PyObject* batch_read(PyObject* self, PyObject* arguments) {
   Py_RETURN_NONE;
 }
 
-PyObject* batch_write(PyObject* self, PyObject* arguments) {
-  PyObject* name = nullptr;
-  Py_buffer view;
-  int broadcast = 0;
-  if (!PyArg_ParseTuple(arguments, "Uy*p", &name, &view, &broadcast)) return nullptr;
+PyObject* batch_read_view(PyObject* self, PyObject* name) {
   const BatchObject* const batch = batch_of(self);
   const Field* const field = scalar_field(batch, name);
-  bool good = field != nullptr && all_alive(batch);
-  if (good) good = check_writable(*batch->heap);
+  if (field == nullptr || !all_alive(batch)) return nullptr;
+  const auto length = static_cast<Py_ssize_t>(bytes_of(*field)) * batch->count;
+  PyObject* const column = PyByteArray_FromStringAndSize(nullptr, length);
+  if (column == nullptr) return nullptr;
+  read_all(batch, *field, PyByteArray_AS_STRING(column));
+  return view_of_numbers(column, field->code);
+}
+
+PyObject* batch_write(PyObject* self, PyObject* arguments) {
+  PyObject* name = nullptr;
+  PyObject* value = nullptr;
+  Py_buffer view;
+  bool one = false;
+  if (!PyArg_ParseTuple(arguments, "UO", &name, &value)) return nullptr;
+  const BatchObject* const batch = batch_of(self);
+  const Field* const field = scalar_field(batch, name);
+  if (field == nullptr || !parse_numbers(*field, value, &view, &one)) return nullptr;
+  const size_t bytes = bytes_of(*field);
+  const auto given = static_cast<size_t>(view.len);
+  if (field->is_array) one = given == bytes;
+  // Converting may have run code, and that code may have freed records.
+  bool good = all_alive(batch) && check_writable(*batch->heap);
   if (good) {
-    const size_t bytes = bytes_of_code(field->code) * field->length;
-    const size_t wanted = bytes * (broadcast != 0 ? 1 : static_cast<size_t>(batch->count));
-    good = static_cast<size_t>(view.len) == wanted;
+    good = given == (one ? bytes : bytes * static_cast<size_t>(batch->count));
     if (good) {
       char* const base = batch->heap->heap->address_of(kNone);
       without_gil(batch->count, [&] {
         write_column(batch, base + field->offset, static_cast<const char*>(view.buf),
-                     broadcast != 0 ? 0 : bytes, bytes);
+                     one ? 0 : bytes, bytes);
         if (field->presence != 0) note_presence(batch, base, field->presence - 1);
       });
     } else {

@@ -148,6 +148,8 @@ bool write_bytes(const RecordInfo& info, const Handle* self, const Field& field,
   return done;
 }
 
+}  // namespace
+
 // A list of numbers. Elements are converted before the array is made: conversion may run any code.
 PyObject* pack_scalars(Code element, PyObject* values) {
   PyObject* tuple = tuple_of(values, "an array field takes a sequence of numbers");
@@ -162,6 +164,8 @@ PyObject* pack_scalars(Code element, PyObject* values) {
   Py_DECREF(tuple);
   return packed;
 }
+
+namespace {
 
 // A contiguous buffer of the same format is taken as it is; anything else element by element.
 bool with_packed(Code element, PyObject* value, auto action) {

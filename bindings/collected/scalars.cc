@@ -62,10 +62,15 @@ bool store_half(char* memory, double value) {
 #endif
 }
 
+bool fits_float(double number) { return !std::isfinite(number) || std::fabs(number) <= FLT_MAX; }
+
 template <typename T>
-bool write_complex(char* memory, PyObject* value) {
+bool write_complex(char* memory, Code code, PyObject* value) {
   const Py_complex number = PyComplex_AsCComplex(value);
   if (number.real == -1.0 && PyErr_Occurred() != nullptr) return false;
+  if (sizeof(T) == sizeof(float) && !(fits_float(number.real) && fits_float(number.imag))) {
+    return out_of_range(code, value);
+  }
   store_as(memory, static_cast<T>(number.real));
   store_as(memory + sizeof(T), static_cast<T>(number.imag));
   return true;
@@ -256,7 +261,7 @@ bool write_scalar(char* memory, Code code, PyObject* value) {
       return as_double(value, &number) && store_half(memory, number);
     case Code::kFloat32:
       if (!as_double(value, &number)) return false;
-      if (std::isfinite(number) && std::fabs(number) > FLT_MAX) return out_of_range(code, value);
+      if (!fits_float(number)) return out_of_range(code, value);
       store_as(memory, static_cast<float>(number));
       return true;
     case Code::kFloat64:
@@ -264,9 +269,9 @@ bool write_scalar(char* memory, Code code, PyObject* value) {
       store_as(memory, number);
       return true;
     case Code::kComplex64:
-      return write_complex<float>(memory, value);
+      return write_complex<float>(memory, code, value);
     case Code::kComplex128:
-      return write_complex<double>(memory, value);
+      return write_complex<double>(memory, code, value);
     default:
       PyErr_SetString(PyExc_SystemError, "not a number");
       return false;

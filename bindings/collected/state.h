@@ -245,6 +245,8 @@ PyObject* read_scalar(const char* memory, Code code);
 // NumPy's where memoryview does not know their format; without NumPy, a tuple.
 PyObject* view_of_numbers(PyObject* buffer, Code code);
 bool write_scalar(char* memory, Code code, PyObject* value);
+// The numbers of a sequence side by side, as bytes.
+PyObject* pack_scalars(Code element, PyObject* values);
 // The class a reference field is restricted to, or None; borrowed; null and an error when it is not
 // declared yet.
 PyObject* resolve_target(const RecordInfo& info, const Field& field);

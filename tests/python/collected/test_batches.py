@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
+from typing import Any
+
 import numpy
 import pytest
 
+import trimalloc
+
 from .shapes import graph_classes
+
+
+def _numbers() -> tuple[trimalloc.Heap, Any]:
+    """Return a heap, and a batch of three with a field of each kind of number."""
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Numbers:
+        whole: trimalloc.int64
+        half: trimalloc.float16
+        single: trimalloc.float32
+        double: trimalloc.float64
+        complex: trimalloc.complex64
+        flag: trimalloc.bool_
+        row: trimalloc.Array[trimalloc.int32, 2]  # type: ignore[valid-type]
+
+    return heap, Numbers.batch(3)
 
 
 def test_columns_go_in_and_out() -> None:
@@ -83,6 +106,90 @@ def test_a_column_refuses_what_a_field_would() -> None:
     with pytest.raises(ValueError, match="no negative length"):
         g.Vertex.batch(-1)
     assert len(g.Vertex.batch(0)) == 0
+
+
+def test_python_s_own_numbers_are_refused_as_by_a_field() -> None:
+    heap, many = _numbers()
+    for name, value in {"single": 1e300, "half": 1e10, "complex": 1e300, "whole": 2**63}.items():
+        for given in (value, [value, 0, 0]):
+            with pytest.raises(OverflowError):
+                setattr(many, name, given)
+        with pytest.raises(OverflowError):
+            setattr(many[0], name, value)
+    for name, value in {"whole": 1.5, "single": 1j, "double": "1.5", "flag": "yes"}.items():
+        for given in (value, [value, 0, 0], numpy.array([value, 0, 0], object)):
+            with pytest.raises(TypeError):
+                setattr(many, name, given)
+        with pytest.raises(TypeError):
+            setattr(many[0], name, value)
+    many.whole, many.single, many.row = (
+        [1, True, numpy.int8(3)],
+        (0.5, 1, 2),
+        [[1, 2], (3, 4), [5, 6]],
+    )
+    assert many.whole.tolist() == [1, 1, 3]
+    assert many.single.tolist() == [0.5, 1, 2]
+    assert many.row.tolist() == [[1, 2], [3, 4], [5, 6]]
+    with pytest.raises(ValueError, match="rows of 2"):
+        many.row = [[1], [2, 3, 4], [5, 6]]
+    heap.verify()
+
+
+def test_arrays_are_converted_to_the_same_kind_only() -> None:
+    _, many = _numbers()
+    with numpy.errstate(over="ignore"):
+        many.single = numpy.array([0.1, 1e300, 3])  # as NumPy has it
+    assert many.single.tolist() == [float(numpy.float32(0.1)), float("inf"), 3]
+    many.complex = numpy.arange(3)
+    many.double = numpy.float32(0.5)
+    assert (many.complex.tolist(), many.double.tolist()) == ([0, 1, 2], [0.5] * 3)
+    for name, kinds in {"whole": "f8 c16 U1 S1 M8[s]", "single": "c8 U1", "flag": "f4 c8"}.items():
+        for kind in kinds.split():
+            with pytest.raises(TypeError, match="are needed, not"):
+                setattr(many, name, numpy.zeros(3, kind))
+    many.whole = numpy.array([1, 2, 3], ">i2")
+    assert many.whole.tolist() == [1, 2, 3]
+
+
+def test_positions_are_whole_and_in_range() -> None:
+    _, many = _numbers()
+    for bad in ([0.5, 1.9], numpy.array([1.0]), ["0"]):
+        with pytest.raises(TypeError):
+            many[bad]
+    for bad in (numpy.array([2**64 - 1], "u8"), [2**64], [3]):
+        with pytest.raises(IndexError, match="out of range"):
+            many[bad]
+    assert len(many[[]]) == 0
+
+
+def test_a_field_of_variable_length_is_no_column() -> None:
+    g = graph_classes()
+    many = g.Vertex.batch(3)
+    assert not hasattr(many, "name")
+    with pytest.raises(AttributeError, match="columns are of numbers and references"):
+        many.name = b"x"
+
+
+def test_columns_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    _, many = _numbers()
+    many.whole, many.row = array("q", [3, 4, 5]), [[1, 2], [3, 4], [5, 6]]
+    many.complex = [1j, 2, 3]
+    assert (many.whole.format, many.whole.tolist()) == ("q", [3, 4, 5])
+    assert list(many.row) == [1, 2, 3, 4, 5, 6]
+    assert list(many.complex) == [1j, 2, 3]
+    with pytest.raises(TypeError, match="of format 'q', not 'd'"):
+        many.whole = array("d", [1.5, 2.5, 3.5])
+    with pytest.raises(TypeError, match="of format 'f', not 'i'"):
+        many.single = array("i", [1, 2, 3])
+    many.whole = 7
+    assert many.whole.tolist() == [7, 7, 7]
+    assert many[[True, False, True]].whole.tolist() == [7, 7]
+    assert len(many[[0, 1]]) == 2
+    with pytest.raises(TypeError):
+        many[[0.5]]
+    with pytest.raises(IndexError, match="mask of 1"):
+        many[[True]]
 
 
 def test_a_column_of_freed_records_is_an_error() -> None:

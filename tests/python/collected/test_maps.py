@@ -228,7 +228,18 @@ def test_bad_input_is_told_and_changes_nothing() -> None:
     with pytest.raises(TypeError):
         numbers[1] = "one"
     with pytest.raises(TypeError, match="whole numbers"):
-        numbers.get_many([0.5])
+        numbers.get_many(np.array([0.5]))
+    for bad in ([0.5], ["1"], ["one"], [1 + 2j]):
+        with pytest.raises(TypeError):
+            numbers.set_many(bad, 1)
+        with pytest.raises(TypeError):
+            numbers.set_many([1], bad)
+    with pytest.raises(OverflowError):
+        numbers.set_many([2**64], 1)
+    with pytest.raises(TypeError):
+        numbers.get_many([1], default=1.9)
+    with pytest.raises(TypeError):
+        world.heap.priority_queue(float, int).push_many(["1"], 1)
     with pytest.raises(OverflowError):
         numbers.get_many(np.array([2**64 - 1], "u8"))
     with pytest.raises(ValueError, match="2 values"):
@@ -361,7 +372,7 @@ def test_threads_that_ask_for_the_first_map_get_one_class() -> None:
 
 
 def test_columns_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trimalloc.collected.containers.kinds.numpy_or_none", lambda: None)
+    monkeypatch.setitem(sys.modules, "numpy", None)
     heap = trimalloc.Heap()
     made = heap.map(int, float)
     made.set_many([1, 2, 3], array("d", [0.5, 1.5, 2.5]))

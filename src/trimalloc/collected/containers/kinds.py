@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trimalloc.collected.columns import is_array, number_column, typecode
 from trimalloc.collected.fields import BUILTIN, BYTES, REFERENCE, FieldType
 from trimalloc.collected.width import is_record_class
 from trimalloc.optional_numpy import numpy_or_none
@@ -77,23 +78,6 @@ def value_type(what: object, heap: object) -> FieldType:
     return found
 
 
-def number_column(kind: FieldType, given: Any) -> Any:
-    """Return numbers as a contiguous buffer of eight bytes each."""
-    numpy = numpy_or_none()
-    if numpy is None:
-        code = "q" if kind.code == INT64 else "d"
-        return given if isinstance(given, array) and given.typecode == code else array(code, given)
-    column = numpy.asarray(given)
-    if column.ndim != 1:
-        raise ValueError(f"a column has one dimension, not {column.ndim}")
-    if kind.code == INT64 and column.size:
-        if column.dtype.kind not in "iu":
-            raise TypeError(f"whole numbers are needed, not {column.dtype}")
-        if column.dtype == numpy.uint64 and int(column.max()) > numpy.iinfo("i8").max:
-            raise OverflowError("a number does not fit int64")
-    return numpy.ascontiguousarray(column, kind.numpy)
-
-
 def byte_column(given: Any) -> Sequence[bytes]:
     """Return bytes as a list or tuple."""
     if isinstance(given, (list, tuple)):
@@ -109,9 +93,8 @@ def column(kind: FieldType, given: Any) -> Any:
 def empty_numbers(kind: FieldType, count: int, fill: float) -> Any:
     """Return a column of `count` numbers that are all `fill`."""
     numpy = numpy_or_none()
-    if numpy is None:
-        return array("q" if kind.code == INT64 else "d", [fill]) * count
-    return numpy.full(count, fill, kind.numpy)
+    one = array(typecode(kind), [fill])
+    return one * count if numpy is None else numpy.full(count, one[0], kind.numpy)
 
 
 def empty_flags(count: int) -> Any:
@@ -135,5 +118,5 @@ def values_for(kind: ContainerKind, given: Any) -> Any:
     if code == REFERENCE or (code == BYTES and isinstance(given, bytes)):
         return given
     if code != BYTES and not hasattr(given, "__len__"):
-        return given
+        return given.item() if is_array(given) else given  # NumPy's own one number is a buffer
     return column(kind.value, given)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from trimalloc.collected.batch import Batch
+from trimalloc.collected.columns import number_column
 from trimalloc.collected.containers.kinds import (
     STEP,
     ContainerKind,
-    number_column,
     sink_for,
     values_for,
 )
