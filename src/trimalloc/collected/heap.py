@@ -31,6 +31,17 @@ _C = TypeVar("_C")
 # limit="cgroup": what is left is for the program's other memory. As `trimalloc doctor` advises.
 _GROUP_PERCENT = 90
 
+# Methods that a record class would have in vain, because its records are made, read and written
+# without Python code; and what to have instead.
+_NEVER_CALLED = {
+    "__new__": "make records by a classmethod",
+    "__init__": "make records by a classmethod",
+    "__del__": "have heap.on_reclaim() tell what the collector has freed",
+    **dict.fromkeys(
+        ("__getattr__", "__getattribute__", "__setattr__", "__delattr__"), "use properties"
+    ),
+}
+
 # What `type` puts into a class body, which the record class gets anew.
 _NOT_COPIED = {"__dict__", "__weakref__", "__annotations__", "__slots__", "__record_bases__"}
 
@@ -167,10 +178,17 @@ class Heap(ContainerFactory, Traversals, Inspection, Sampling, Regions, Sharing)
             )
         base, layout = self._base_of(cls)
         wanted = declared_fields(cls, self._names_for(cls), self._is_record, self._container_of)
+        # A batch is read by the names of its fields; what else it has would be in the way.
+        for name in wanted.keys() & set(dir(of_width(Batch, "Batch", self._references))):
+            raise TypeError(f"field {name!r}: batches have something else of that name")
         return self._add_class(cls, base, lay_out(wanted, layout, self._references // 8))
 
     def _add_class(self, cls: type[_C], base: type, layout: RecordLayout) -> type[_C]:
         """Make a record class of that layout with what else is in `cls`."""
+        for name in _NEVER_CALLED.keys() & vars(cls).keys():
+            raise TypeError(
+                f"{cls.__name__}.{name} would never be called: {_NEVER_CALLED[name]} instead"
+            )
         functions = [one for one in vars(cls).values() if isinstance(one, FunctionType)]
         own = get_annotations(cls)
         space = {k: v for k, v in vars(cls).items() if k not in _NOT_COPIED and k not in own}

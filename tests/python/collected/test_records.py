@@ -201,6 +201,31 @@ def test_a_heap_has_one_class_of_a_name() -> None:
     assert g.heap.count_reachable(g.Vertex(edges=g.Edge())) == 1
 
 
+def test_names_that_batches_need_are_refused() -> None:
+    for name in ("record_class", "_take", "_layout", "__len__"):
+        draft = type("Draft", (), {"__annotations__": {name: trimalloc.int64}})
+        with pytest.raises(TypeError, match=f"field '{name}': batches have something else"):
+            trimalloc.Heap().record(draft)
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("__init__", "a classmethod"),
+        ("__new__", "a classmethod"),
+        ("__del__", "on_reclaim"),
+        ("__getattr__", "properties"),
+        ("__getattribute__", "properties"),
+        ("__setattr__", "properties"),
+        ("__delattr__", "properties"),
+    ],
+)
+def test_methods_that_would_never_be_called_are_refused(name: str, instead: str) -> None:
+    draft = type("Draft", (), {"__annotations__": {"id": trimalloc.int64}, name: print})
+    with pytest.raises(TypeError, match=f"Draft.{name} would never be called.*{instead}"):
+        trimalloc.Heap().record(draft)
+
+
 def test_a_derived_class_has_the_fields_of_its_base_first() -> None:
     g = graph_classes()
     place = g.Place(id=4, latitude=52.5)
