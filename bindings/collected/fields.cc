@@ -46,6 +46,7 @@ bool raise_freed() {
 bool is_alive(const HeapState& heap, const Handle* handle, const RecordInfo& info) {
   if (handle->record == nullptr) return false;
   if (!heap.freed_by_hand.load(std::memory_order_relaxed)) return true;
+  if (handle->root == tri::collected::kNoRoot) return false;
   const Reference reference = heap.heap->reference_to(handle->record);
   return heap.heap->is_live(reference) && heap.heap->kind_of(reference) == info.type->kind;
 }

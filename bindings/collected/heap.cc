@@ -344,7 +344,6 @@ PyObject* heap_free(PyObject* self, PyObject* record) {
     handle_of(record)->root = tri::collected::kNoRoot;
     state->heap->free_record(access, reference);
   }
-  handle_of(record)->record = nullptr;
   Py_RETURN_NONE;
 }
 

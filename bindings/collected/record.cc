@@ -228,7 +228,12 @@ PyObject* record_compare(PyObject* self, PyObject* other, int operation) {
   if ((operation != Py_EQ && operation != Py_NE) || Py_TYPE(other) != Py_TYPE(self)) {
     Py_RETURN_NOTIMPLEMENTED;
   }
-  const bool same = handle_of(self)->record == handle_of(other)->record;
+  const Handle& left = *handle_of(self);
+  const Handle& right = *handle_of(other);
+  // Through which a record was freed, that handle is equal to itself alone: the memory may be of
+  // another record by now. It keeps its hash.
+  const bool freed = left.root == tri::collected::kNoRoot || right.root == tri::collected::kNoRoot;
+  const bool same = self == other || (left.record == right.record && !freed);
   return PyBool_FromLong(same == (operation == Py_EQ));
 }
 

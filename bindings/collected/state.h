@@ -191,8 +191,8 @@ inline const Field* find_field(const RecordInfo& info, PyObject* name) {
 }
 
 struct Handle {
-  PyObject_HEAD char* record;  // null: freed through this handle
-  RootId root;
+  PyObject_HEAD char* record;
+  RootId root;  // kNoRoot: the record was freed through this handle
 };
 inline Handle* handle_of(PyObject* object) { return reinterpret_cast<Handle*>(object); }
 inline bool is_record(const ModuleState& state, PyObject* object) {

@@ -161,6 +161,19 @@ def test_handles_of_one_record_are_equal_and_hash_alike() -> None:
     assert one != 1
 
 
+def test_a_handle_through_which_a_record_was_freed_equals_itself_alone() -> None:
+    g = graph_classes()
+    one, other = g.Vertex(id=1), g.Vertex(id=2)
+    found = {one: 1, other: 2}
+    hashes = hash(one), hash(other)
+    g.heap.free(one)
+    g.heap.free(other)
+    assert one != other
+    assert (hash(one), hash(other)) == hashes
+    assert (found[one], found[other]) == (1, 2)
+    assert one not in [g.Vertex() for _ in range(1000)]  # some lie where it lay
+
+
 def test_repr_ends_where_a_list_leads_back() -> None:
     heap = trimalloc.Heap()
 
