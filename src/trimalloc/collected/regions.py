@@ -85,14 +85,20 @@ class Region:
         traceback: TracebackType | None,
     ) -> None:
         """Free what was made in it, also when the block raises."""
-        self.freed = self._heap._native._end_region(self._region)
+        self.freed = self._heap._native._end_region(self._entered())
         if error is None:
             self._heap._check_dangling()
 
     def keep(self, *records: Any) -> None:
         """Take records out of the region: they live on as others do."""
+        region = self._entered()
         for one in records:
-            self._heap._native._keep(self._region, one)
+            self._heap._native._keep(region, one)
+
+    def _entered(self) -> object:
+        if self._region is None:
+            raise RuntimeError("the region is not entered: use it in a with statement")
+        return self._region
 
 
 class Regions(NativeHeap):

@@ -95,6 +95,14 @@ def test_regions_nest_and_end_when_the_block_raises() -> None:
         pass
 
 
+def test_a_region_that_is_not_entered_says_so() -> None:
+    g = graph_classes()
+    region = g.heap.region()
+    for misuse in (lambda: region.keep(g.Vertex()), lambda: region.__exit__(None, None, None)):
+        with pytest.raises(RuntimeError, match="not entered"):
+            misuse()
+
+
 def test_another_thread_is_not_in_the_region() -> None:
     g = graph_classes()
     made = []
