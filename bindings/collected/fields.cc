@@ -430,6 +430,8 @@ bool write_field(const RecordInfo& info, const Handle* self, const Field& field,
   if (!is_reference(field.code)) {
     if (value == Py_None && field.presence != 0) {
       set_present(self, field, false);
+      // In a column what is absent is zero.
+      std::memset(self->record + field.offset, 0, field.length * bytes_of_code(field.code));
       return true;
     }
     if (field.is_array) {

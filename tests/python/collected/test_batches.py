@@ -108,6 +108,22 @@ def test_a_column_refuses_what_a_field_would() -> None:
     assert len(g.Vertex.batch(0)) == 0
 
 
+def test_what_is_absent_is_zero_in_a_column() -> None:
+    heap = trimalloc.Heap()
+
+    @heap.record
+    class Perhaps:
+        number: trimalloc.int32 | None
+        pair: trimalloc.Array[trimalloc.int16, 2] | None  # type: ignore[valid-type]
+
+    many = Perhaps.batch(2)
+    many.number, many.pair = 7, [1, 2]
+    many[0].number = many[0].pair = None
+    assert many.number.tolist() == [0, 7]
+    assert many.pair.tolist() == [[0, 0], [1, 2]]
+    assert [one.number for one in many] == [None, 7]
+
+
 def test_python_s_own_numbers_are_refused_as_by_a_field() -> None:
     heap, many = _numbers()
     for name, value in {"single": 1e300, "half": 1e10, "complex": 1e300, "whole": 2**63}.items():
