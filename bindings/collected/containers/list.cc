@@ -104,8 +104,12 @@ PyObject* list_pop(PyObject* self, PyObject*) {
 PyObject* list_truncate(PyObject* self, PyObject* count) {
   const Py_ssize_t wanted = PyNumber_AsSsize_t(count, PyExc_OverflowError);
   if ((wanted == -1 && PyErr_Occurred() != nullptr) || !check_writable(self)) return nullptr;
+  if (wanted < 0) {
+    PyErr_Format(PyExc_ValueError, "a list has no %zd items", wanted);
+    return nullptr;
+  }
   In in(self);
-  if (wanted >= 0 && wanted < static_cast<Py_ssize_t>(in.map.size())) {
+  if (wanted < static_cast<Py_ssize_t>(in.map.size())) {
     in.map.truncate(static_cast<uint32_t>(wanted));
   }
   Py_RETURN_NONE;

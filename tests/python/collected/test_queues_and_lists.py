@@ -139,6 +139,17 @@ def test_a_list_is_extended_by_itself(kind: str) -> None:
     assert [plain(one) for one in made] == 2 * numbers
 
 
+def test_negative_numbers_of_entries_are_refused() -> None:
+    heap = trimalloc.Heap()
+    made, queue = heap.list(int, [1, 2]), heap.priority_queue(int, int)
+    queue.push(1, 1)
+    with pytest.raises(ValueError, match="no -1 items"):
+        made.truncate(-1)
+    with pytest.raises(ValueError, match="no -1 entries"):
+        queue.pop_many(-1)
+    assert (len(made), len(queue)) == (2, 1)
+
+
 @settings(max_examples=80, deadline=None)
 @given(data=st.data(), kind=KINDS)
 def test_a_list_is_like_list(data: st.DataObject, kind: str) -> None:

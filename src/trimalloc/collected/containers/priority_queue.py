@@ -38,6 +38,8 @@ class PriorityQueue(NativePriorityQueue[_P, _V]):
 
         Values are an array of numbers, a batch, or a list of bytes.
         """
+        if most < 0:
+            raise ValueError(f"a queue has no {most} entries")
         kind = self.__container__
         count = min(most, len(self))
         priorities = empty_numbers(kind.key, count, 0)
