@@ -501,13 +501,32 @@ bool PageHeap::extend(Span* span, Pages pages, size_t requested) {
 
 void PageHeap::shrink(Span* span, Pages pages, size_t requested) {
   const Pages tail = span->pages - pages;
-  const bool emptied = span->remapped && join_mapping(span->first + pages, tail);
+  const PageId first = span->first + pages;
+  const bool emptied =
+      (span->remapped && join_mapping(first, tail)) || release_untouched(first, tail);
   const Guard guard(lock_);
   note_requested(span, requested);
-  if (emptied) arena_.set_released(span->first + pages, tail, true);
+  if (emptied) arena_.set_released(first, tail, true);
   const bool cut = cut_tail(span, pages) != nullptr;
   // Else it is the program's still, and reads as zero.
-  if (!cut && emptied) arena_.set_released(span->first + pages, tail, false);
+  if (!cut && emptied) arena_.set_released(first, tail, false);
+}
+
+// Pages that are about to be free, and still the caller's alone, of which hardly any has ever been
+// written, as of a buffer that grew in great steps: taken for memory they would be handed out
+// before what is. True: none is left. Asked first of the end, because a written one mostly is so to
+// there.
+bool PageHeap::release_untouched(PageId first, Pages pages) {
+  const platform::Os& os = arena_.os();
+  const size_t bytes = bytes_of(pages);
+  constexpr size_t kEnd = tunable::kUntouchedEndBytes;
+  if (bytes < tunable::kUntouchedLookBytes || os.page_bytes > kPageBytes) return false;
+  char* const begin = arena_.address_of(first);
+  const auto hardly_written = [&](const char* from, size_t length) {
+    return os.resident_pages(from, length) * os.page_bytes <= length / tunable::kUntouchedPart;
+  };
+  return hardly_written(begin + bytes - kEnd, kEnd) && hardly_written(begin, bytes) &&
+         arena_.release(begin, bytes);
 }
 
 // What lies behind the first `pages` of a large block, head-room included, becomes free. Returns

@@ -217,6 +217,7 @@ class PageHeap {
   void destroy(Span* span);
   void put_back(Span* span, bool emptied);
   bool join_mapping(PageId first, Pages pages);
+  bool release_untouched(PageId first, Pages pages);
   Pages unshared(PageId* first, Pages pages) const;
   Pages resident_range(const Span* span, Pages wanted, PageId* first) const;
   void release_bits_around(const Span* span, PageId first, Pages count) const;

@@ -256,6 +256,7 @@ class Play {
     CHECK_EQ(span->headroom, 0u);
     blocks_[index].headroom = 0;
     model_.give(span->first + wanted, before - wanted);
+    model_.note_releases();  // nothing here was ever written
   }
   void release(Pages pages) {
     const size_t released = heap_.page_heap.release(pages);

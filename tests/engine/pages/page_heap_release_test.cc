@@ -25,6 +25,37 @@ CASE(NeverTouchedPagesAreNotReleased) {
   CHECK_EQ(heap.page_heap.release(UINT32_MAX), 0u);
 }
 
+// The tail that a shrinking block leaves, of 2 MiB, of which the first `touched` pages and the last
+// byte were written.
+Pages resident_after_shrinking(Pages touched, size_t page_bytes = 4096) {
+  SmallHeap heap(tunable::kMinArenaBytes, page_bytes);
+  const Pages tail = 2 * tunable::kMiB / kPageBytes;
+  Span* span = heap.allocate(100 + tail);
+  heap.address_of(span)[bytes_of(span->pages) - 1] = 1;
+  std::memset(heap.address_of(span), 1, bytes_of(100 + touched));
+  heap.page_heap.shrink(span, 100, 0);
+  heap.page_heap.verify();
+  return heap.page_heap.counters().free_resident;
+}
+
+CASE(ATailThatWasHardlyWrittenIsNoMemory) {
+  const Pages tail = 2 * tunable::kMiB / kPageBytes;
+  CHECK_EQ(resident_after_shrinking(0), 0u);
+  CHECK_EQ(resident_after_shrinking(tail / 16), 0u);
+  CHECK_EQ(resident_after_shrinking(tail / 2), tail);
+  CHECK_EQ(resident_after_shrinking(tail), tail);
+  CHECK_EQ(resident_after_shrinking(0, 16384), tail);  // hardware pages may be shared
+}
+
+CASE(ATailThatTheKernelKeepsIsMemory) {
+  SmallHeap heap;
+  Span* span = heap.allocate(500);
+  heap.os.keep_memory();
+  heap.page_heap.shrink(span, 100, 0);
+  CHECK_EQ(heap.page_heap.counters().free_resident, 400u);
+  heap.page_heap.verify();
+}
+
 CASE(ReleasesTheLongestRunFirst) {
   SmallHeap heap;
   Span* spans[] = {heap.allocate(10), heap.allocate(1),  heap.allocate(40),
