@@ -74,8 +74,11 @@ bool Background::may_come() const {
 }
 
 // What it would do for a program that then does nothing more: by whoever frees, without a delay.
+// Not where the system allows no thread: that lasts, and would cost a busy program dearly.
 void Background::stand_in() const {
-  if (!pages_to_release() || g_settings.scavenger.load(std::memory_order_relaxed) == 0) return;
+  if (refused_.load(std::memory_order_relaxed) || !pages_to_release() ||
+      g_settings.scavenger.load(std::memory_order_relaxed) == 0)
+    return;
   g_tiers.page_heap.release(g_tiers.page_heap.free_resident_glance(), [] { return true; });
 }
 
@@ -104,7 +107,9 @@ void Background::start() {
     state_.store(kRunning);
     if (thread_.start(tunable::kBackgroundStackBytes, entry, this, &t_state)) {
       g_tiers.scavenger_running.store(1, std::memory_order_relaxed);
+      refused_.store(false, std::memory_order_relaxed);
     } else {  // not allowed, or no memory: try again later
+      refused_.store(true, std::memory_order_relaxed);
       not_before_ms_.store(now_ms() + 1000);
       state_.store(kOff);
     }

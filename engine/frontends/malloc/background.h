@@ -63,6 +63,7 @@ class Background {
   // Which thread is the current one: a thread of an older generation leaves.
   std::atomic<uint32_t> generation_{0};
   std::atomic<uint64_t> not_before_ms_{0};
+  std::atomic<bool> refused_{false};  // by the system, the last time
   bool noticed_ = true;
   // Starting and stopping, under this lock.
   platform::Lock control_{platform::Rank::kControl};
