@@ -8,6 +8,12 @@
 
 #include "engine/platform/os.h"
 
+// A lock of an object's where threads run without the GIL; from 3.13 on.
+#ifndef Py_BEGIN_CRITICAL_SECTION
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
 namespace trimalloc::bindings {
 namespace {
 
@@ -258,6 +264,30 @@ PyObject* declared_before(const HeapObject* self, PyObject* name, bool is_contai
   return nullptr;
 }
 
+// Enters a class that has just been made, or returns the one that is there; steals `type`. Nothing
+// else runs meanwhile, so whoever finds the class among `classes` finds it whole.
+PyObject* enter_class(HeapObject* self, PyObject* name, PyObject* type, unsigned bytes,
+                      PyObject* fields, PyObject* runs, PyObject* content) {
+  PyObject* const known = declared_before(self, name, content != Py_None);
+  if (known != nullptr || PyErr_Occurred() != nullptr) {
+    Py_DECREF(type);
+    return known;
+  }
+  RecordInfo& info = info_of(reinterpret_cast<PyTypeObject*>(type));
+  if ((content != Py_None && !contain(info, content)) ||
+      !fill_info(self, info, bytes, fields, runs)) {
+    Py_DECREF(type);
+    return PyErr_Occurred() == nullptr ? PyErr_NoMemory() : nullptr;
+  }
+  make_record_class(reinterpret_cast<PyTypeObject*>(type));
+  PyObject** const of_kind = &self->state->classes[info.type->kind];
+  *of_kind = type;  // kept alive by `classes`
+  if (PyDict_SetItem(self->classes, name, type) == 0) return type;
+  *of_kind = nullptr;
+  Py_DECREF(type);
+  return nullptr;
+}
+
 // _declare(name, bases, namespace, bytes, fields, reference runs, None or what contain() takes) ->
 // record class
 PyObject* heap_declare(PyObject* self, PyObject* arguments) {
@@ -285,22 +315,12 @@ PyObject* heap_declare(PyObject* self, PyObject* arguments) {
   RecordInfo& info = info_of(reinterpret_cast<PyTypeObject*>(type));
   info.heap = acquire(object->state);
   info.state = object->module;
-  // Making the type has run code, and maybe other threads; from here on nothing does until the
-  // class is among `classes`, whole.
-  PyObject* const known = declared_before(object, name, content != Py_None);
-  if (known != nullptr || PyErr_Occurred() != nullptr) {
-    Py_DECREF(type);
-    return known;
-  }
-  if ((content != Py_None && !contain(info, content)) ||
-      !fill_info(object, info, bytes, fields, runs) ||
-      PyDict_SetItem(object->classes, name, type) != 0) {
-    Py_DECREF(type);
-    return PyErr_Occurred() == nullptr ? PyErr_NoMemory() : nullptr;
-  }
-  make_record_class(reinterpret_cast<PyTypeObject*>(type));
-  object->state->classes[info.type->kind] = type;  // kept alive by `classes`
-  return type;
+  // Making the type has run code, and maybe other threads.
+  PyObject* declared = nullptr;
+  Py_BEGIN_CRITICAL_SECTION(self);
+  declared = enter_class(object, name, type, bytes, fields, runs, content);
+  Py_END_CRITICAL_SECTION();
+  return declared;
 }
 
 // --- the heap as a whole --------------------------------------------------------------------

@@ -122,18 +122,20 @@ void drop_note(SampleNote* note) {
   g_waiting_notes.fetch_sub(1, std::memory_order_relaxed);
 }
 
-// What a thread has not settled when it ends, one of C's maybe, is nobody's: each note would keep
-// its heap for ever.
+// Of threads that have ended, C's maybe, before they settled them: nobody's, but each keeps its
+// heap.
+std::atomic<SampleNote*> g_orphans{nullptr};
+
 struct SampleNotes {
   SampleNote* first = nullptr;  // the last in time
+  // Leaves them for whoever settles next: to drop them here could end a heap, which takes the GIL.
   ~SampleNotes() {
-    while (SampleNote* const note = first) {
-      first = note->next;
-      {
-        Access access(*note->heap->heap);
-        note->heap->heap->remove_weak(access, note->weak);
-      }
-      drop_note(note);
+    if (first == nullptr) return;
+    SampleNote* last = first;
+    while (last->next != nullptr) last = last->next;
+    last->next = g_orphans.load(std::memory_order_relaxed);
+    while (!g_orphans.compare_exchange_weak(last->next, first, std::memory_order_release,
+                                            std::memory_order_relaxed)) {
     }
   }
 };
@@ -218,6 +220,19 @@ void settle_samples(HeapState& heap, SampleNote* notes) {
   Py_XDECREF(log);
 }
 
+void drop_orphans() {
+  SampleNote* note = g_orphans.exchange(nullptr, std::memory_order_acquire);
+  while (note != nullptr) {
+    SampleNote* const next = note->next;
+    {
+      Access access(*note->heap->heap);
+      note->heap->heap->remove_weak(access, note->weak);
+    }
+    drop_note(note);
+    note = next;
+  }
+}
+
 }  // namespace
 
 void settle_notes_slow() {
@@ -226,6 +241,7 @@ void settle_notes_slow() {
   PyObject* traceback;
   PyErr_Fetch(&type, &error, &traceback);  // whoever raises may have allocated, too
   settle_spans();
+  drop_orphans();
   SampleNote* list = std::exchange(t_samples.first, nullptr);
   while (list != nullptr) {
     HeapState& heap = *acquire(list->heap);

@@ -393,17 +393,14 @@ PyObject* meta_new(PyTypeObject* meta, PyObject* arguments, PyObject* keywords) 
   return PyType_Type.tp_new(meta, arguments, keywords);
 }
 
-// CPython takes record classes for alike, because all handles are: it would give a record another
-// class, whose fields lie elsewhere, or a class another base. It does neither with immutable types,
-// whose attributes it does not set either; those of a record class may be.
+// CPython takes record classes for alike, because all handles are: it would give a class another
+// base, whose fields lie elsewhere.
 int meta_setattro(PyObject* self, PyObject* name, PyObject* value) {
-  auto* const type = reinterpret_cast<PyTypeObject*>(self);
-  const bool sets_bases =
-      PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "__bases__") == 0;
-  if (!sets_bases) type->tp_flags &= ~static_cast<unsigned long>(Py_TPFLAGS_IMMUTABLETYPE);
-  const int result = PyType_Type.tp_setattro(self, name, value);
-  type->tp_flags |= Py_TPFLAGS_IMMUTABLETYPE;
-  return result;
+  if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "__bases__") == 0) {
+    PyErr_SetString(PyExc_TypeError, "__bases__ of a record class cannot be set");
+    return -1;
+  }
+  return PyType_Type.tp_setattro(self, name, value);
 }
 
 PyMethodDef kMetaMethods[] = {
@@ -459,12 +456,28 @@ PyType_Spec kFaceSpec = {TRIMALLOC_COLLECTED ".Record", 0, 0,
                          ,
                          kFaceSlots};
 
+// Likewise it would give a record another class. (IMMUTABLETYPE would have it refuse that for
+// whoever calls the setter of `object`, too, but takes class attributes with it, and in 3.12 each
+// change of one takes a version from a pool that the built-in types share.)
+PyObject* record_class_of(PyObject* self, void*) {
+  return Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(self)));
+}
+int record_set_class(PyObject*, PyObject*, void*) {
+  PyErr_SetString(PyExc_TypeError, "__class__ of a record cannot be set");
+  return -1;
+}
+
+PyGetSetDef kRecordMembers[] = {
+    {"__class__", record_class_of, record_set_class, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
 PyMethodDef kRecordMethods[] = {
     {"__copy__", record_copy, METH_NOARGS, "A second record with the same contents."},
     {nullptr, nullptr, 0, nullptr},
 };
 PyType_Slot kRecordSlots[] = {
     {Py_tp_methods, kRecordMethods},
+    {Py_tp_getset, kRecordMembers},
     {Py_tp_hash, reinterpret_cast<void*>(record_hash)},
     {Py_tp_richcompare, reinterpret_cast<void*>(record_compare)},
     {Py_tp_repr, reinterpret_cast<void*>(record_repr)},
@@ -483,7 +496,6 @@ PyType_Spec kRecordSpec = {TRIMALLOC_COLLECTED ".Handle", sizeof(Handle), 0,
 // Puts the slots of handles into a class that type() has just made.
 void make_record_class(PyTypeObject* type) {
   type->tp_flags &= ~static_cast<unsigned long>(Py_TPFLAGS_DISALLOW_INSTANTIATION);
-  type->tp_flags |= Py_TPFLAGS_IMMUTABLETYPE;
   // A handle holds nothing that Python's collector could follow, except its class: not worth 16
   // bytes and a place in its lists. A handle that is kept in an attribute of its own class keeps
   // the class for ever.

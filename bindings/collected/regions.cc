@@ -87,8 +87,10 @@ void drop_region(PyObject* capsule) {
   Region* const region = region_of(capsule);
   HeapState* const heap = region->heap;
   if (region->open.load(std::memory_order_relaxed) && !close_here(region)) {
-    // Its thread may be about to put a record in, inside and without the GIL.
-    heap->heap->with_world_stopped([&] { close(region); });
+    // Its thread may be about to put a record in, inside and without the GIL. A collection or a
+    // save that is under way is waited for.
+    Py_BEGIN_ALLOW_THREADS heap->heap->with_world_stopped([&] { close(region); });
+    Py_END_ALLOW_THREADS
   }
   {
     Access access(*heap->heap);
