@@ -198,8 +198,8 @@ inline constexpr size_t kReleaseStepBytes = 32 * kMiB;
 // From here on a run is given back by a fresh mapping: that also ends what the program has asked of
 // it, as NumPy asks for huge pages under arrays from 4 MiB on, and joins what realloc has moved.
 inline constexpr size_t kRefreshBytes = 4 * kMiB;
-// Before a fork up to this much is given back, because the background thread will not be there for
-// a while to do it; and the child's page tables are the smaller for it.
+// Before a fork up to this much is given back: the child's page tables are the smaller for it, and
+// the background thread is not there for a moment, or for a while (kAfterForkMs), to do it.
 inline constexpr size_t kForkReleaseBytes = 512 * kMiB;
 // Pages made resident while others lie free are made up for from this much on ...
 inline constexpr size_t kDebtStepBytes = 512 * kKiB;
@@ -251,6 +251,9 @@ inline constexpr size_t kHolesDebtBytes = 1 * kMiB;
 inline constexpr size_t kHugePagesFrom = 16;
 // What has been full at two looks so far apart stays: free pages go back after kReleaseDelayMs.
 inline constexpr uint32_t kHugePassMs = 1000;
+// Every so many passes those are looked at, too, that are huge pages already: the kernel takes one
+// apart when it is written after a fork, or swapped. Where it has not, nothing is copied.
+inline constexpr uint64_t kHugeAgain = 64;
 // Making them, and looking for what to make, takes at most this part of the CPU time that the
 // program uses: one that runs for seconds pays next to nothing, one that runs for minutes has them
 // all soon.

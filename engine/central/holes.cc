@@ -97,8 +97,11 @@ bool CentralFreeList::punch(Span* span, const Arena& arena, size_t* given) {
 }
 
 size_t CentralFreeList::release_holes(size_t bytes, PageHeap& page_heap, bool (*go_on)()) {
-  // At most so many system calls, of a microsecond each, while the class's lock is held.
+  // At most so many system calls, of a microsecond each, while the class's lock is held: so what is
+  // in a huge page, which takes 100 us to take apart, is let alone while the program works.
   constexpr unsigned kSpansAtOnce = 16;
+  const Arena& arena = page_heap.arena();
+  const bool all = bytes == SIZE_MAX;
   size_t given = 0;
   while (given < bytes && (go_on == nullptr || go_on())) {
     const Guard guard(lock_);
@@ -110,7 +113,9 @@ size_t CentralFreeList::release_holes(size_t bytes, PageHeap& page_heap, bool (*
         bucket.push_back(span);
         span->pass = pass_;
       }
-      if (span == nullptr || !punch(span, page_heap.arena(), &given)) {  // the pass is over
+      const bool skipped =
+          span != nullptr && !all && arena.is_in_huge_page(arena.address_of(span->first));
+      if (span == nullptr || (!skipped && !punch(span, arena, &given))) {  // the pass is over
         end_pass();
         return given;
       }

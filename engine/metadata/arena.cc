@@ -202,16 +202,23 @@ void* Arena::allocate_metadata(size_t bytes) {
 }
 
 bool Arena::release(char* begin, size_t bytes) const {
-  if (huge_pages_.in_use()) take_huge_pages_apart(begin, bytes);
+  take_huge_pages_apart(begin, bytes);
   return os_->release(begin, bytes);
 }
 
 bool Arena::refresh(char* begin, size_t bytes) const {
-  if (huge_pages_.in_use()) take_huge_pages_apart(begin, bytes);
+  take_huge_pages_apart(begin, bytes);
   return os_->refresh(begin, bytes);
 }
 
+bool Arena::remap(char* from, char* to, size_t bytes) const {
+  take_huge_pages_apart(from, bytes);
+  take_huge_pages_apart(to, bytes);
+  return os_->remap(from, to, bytes);
+}
+
 void Arena::take_huge_pages_apart(char* begin, size_t bytes) const {
+  if (!huge_pages_.in_use()) return;
   char* const end = begin + bytes;
   const auto last = static_cast<size_t>(end - 1 - base_) / kHugePageBytes;
   for (auto i = static_cast<size_t>(begin - base_) / kHugePageBytes; i <= last; ++i) {
@@ -221,12 +228,6 @@ void Arena::take_huge_pages_apart(char* begin, size_t bytes) const {
     const auto part = static_cast<size_t>(to - from);
     if (part != kHugePageBytes) os_->split(from, part);
   }
-}
-
-void Arena::forget_huge_pages(PageId first, Pages count) const {
-  if (!huge_pages_.in_use() || count == 0) return;
-  const size_t last = bytes_of(first + count - 1) / kHugePageBytes;
-  for (size_t i = bytes_of(first) / kHugePageBytes; i <= last; ++i) huge_pages_.take(i);
 }
 
 void Arena::release_bits(PageId first, Pages count) const {

@@ -202,16 +202,17 @@ class Arena {
     return reinterpret_cast<uint64_t*>(bitmaps_[number].end());
   }
 
-  // Gives the memory of usable addresses back, as Os::release and Os::refresh do. A huge page that
-  // is marked as one is taken apart where only a part of it goes. All giving back of pages goes
-  // this way.
+  // What Os has of the same names, of usable addresses. A huge page that is marked as one is taken
+  // apart where only a part of it goes, or else the kernel would keep that part, too.
   bool release(char* begin, size_t bytes) const;
   bool refresh(char* begin, size_t bytes) const;
+  bool remap(char* from, char* to, size_t bytes) const;
   // What is one huge page by our doing (pages/huge_pages.h), counted from the base.
   HugePageBits& huge_pages() { return huge_pages_; }
-  const HugePageBits& huge_pages() const { return huge_pages_; }
-  // These pages are no huge page any more, or no part of one.
-  void forget_huge_pages(PageId first, Pages count) const;
+  bool is_in_huge_page(const char* address) const {
+    return huge_pages_.in_use() &&
+           huge_pages_.test(static_cast<size_t>(address - base_) / kHugePageBytes);
+  }
 
   // Gives back the memory of the heap bitmap's part for pages that are nobody's, whose bits are all
   // clear, as far as hardware pages of it belong to nobody else. The caller has them to itself.

@@ -5,7 +5,6 @@
 // how much work is done.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>

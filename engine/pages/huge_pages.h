@@ -45,7 +45,8 @@ class HugePages {
   Arena& arena_;
   HugePageBits full_;  // all of it had memory when it was looked at last
   size_t next_ = 0;    // to be looked at
-  uint64_t pass_begun_ms_ = 0;
+  uint64_t pass_ended_ms_ = 0;
+  uint64_t passes_ = 1;
   uint64_t paused_until_ms_ = 0;
   uint64_t program_ns_ = 0;
   uint64_t spent_ns_ = 0;

@@ -119,7 +119,6 @@ void PageHeap::begin_copy(Span* to) {
 }
 
 void PageHeap::finish_remap(Span* from, Span* to) {
-  arena_.forget_huge_pages(from->first, from->pages);
   const Guard guard(lock_);
   moving_ -= to->released;
   to->released = std::min(to->released, to->pages - from->pages);  // at most: the rest came along
@@ -345,8 +344,12 @@ bool PageHeap::grow(Pages pages) {
 // Rounded up: less than a page is a limit, too, and no pages are none.
 void PageHeap::set_limit(size_t hard_bytes, size_t soft_bytes) {
   const Guard guard(lock_);
-  hard_limit_ = static_cast<Pages>(std::min<size_t>(pages_for(hard_bytes), UINT32_MAX));
-  soft_limit_ = static_cast<Pages>(std::min<size_t>(pages_for(soft_bytes), UINT32_MAX));
+  const auto pages_of = [](size_t bytes) {
+    const size_t pages = (bytes >> kPageShift) + (bytes % kPageBytes != 0 ? 1 : 0);
+    return static_cast<Pages>(std::min<size_t>(pages, UINT32_MAX));
+  };
+  hard_limit_ = pages_of(hard_bytes);
+  soft_limit_ = pages_of(soft_bytes);
   if (hard_limit_ != 0) soft_limit_ = std::min(soft_limit_, hard_limit_);
   over_soft_.store(false, std::memory_order_relaxed);
 }
@@ -506,7 +509,11 @@ void PageHeap::shrink(Span* span, Pages pages, size_t requested) {
       (span->remapped && join_mapping(first, tail)) || release_untouched(first, tail);
   const Guard guard(lock_);
   note_requested(span, requested);
-  if (emptied) arena_.set_released(first, tail, true);
+  if (emptied) {
+    arena_.set_released(first, tail, true);
+    ++counters_.releases;
+    counters_.released_pages += tail;
+  }
   const bool cut = cut_tail(span, pages) != nullptr;
   // Else it is the program's still, and reads as zero.
   if (!cut && emptied) arena_.set_released(first, tail, false);

@@ -41,7 +41,7 @@ struct Os {
   // what copying it takes, and memory for what has none. False: it stays as it was.
   bool (*collapse)(void* range, size_t bytes);
   // The range, a part of a huge page, is about to be released: without this the kernel keeps its
-  // memory, with all of the huge page, until it runs short. Takes what copying it takes. Advice.
+  // memory, with all of the huge page, until it runs short. Takes 0.1 to 0.2 ms. Advice.
   void (*split)(void* range, size_t bytes);
   // Every hardware page of the range is about to be written: they get memory in one call instead of
   // a page fault each. Advice.

@@ -1,10 +1,10 @@
 #include "engine/platform/thread.h"
 
+#include <fcntl.h>
 #include <linux/prctl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <cerrno>
 
 #include "engine/base/text.h"
 #include "engine/platform/proc_file.h"
@@ -39,10 +39,9 @@ uint64_t others_cpu_ns() {
 size_t thread_count() {
   // The folder has a link for each, and two of its own (proc_task_getattr in fs/proc/base.c).
   struct stat tasks;
-  const int saved = errno;
-  const bool known = ::stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > 2;
-  errno = saved;
-  return known ? tasks.st_nlink - 2 : 0;
+  const long result =
+      system_call(SYS_newfstatat, AT_FDCWD, as_long("/proc/self/task"), as_long(&tasks), 0);
+  return result == 0 && tasks.st_nlink > 2 ? tasks.st_nlink - 2 : 0;
 }
 
 Sleep look_at_thread(int32_t thread_id) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <type_traits>
 
 #include "engine/base/tunables.h"
 #include "engine/cache/idle_watch.h"
@@ -232,10 +233,14 @@ void Background::allow_from(uint64_t not_before_ms) {
 void Background::allow_later() { allow_from(now_ms() + tunable::kAfterForkMs); }
 
 void Background::allow_after_fork() {
-  // Beside other threads one more tells nobody anything.
-  if (noticed_ && platform::thread_count() <= 1) return allow_later();
+  // Beside other threads one more tells nobody anything. One of libc's is not made in here, where
+  // somebody whose handler comes later may still hold what making it needs.
+  constexpr bool kListed = std::is_same_v<platform::OwnThread, platform::ListedThread>;
+  if (kListed || (noticed_ && platform::thread_count() <= 1)) return allow_later();
   allow_from(0);
+  const int saved = errno;
   if (something_to_do(0)) start();
+  errno = saved;
 }
 
 void Background::reset_in_child() {

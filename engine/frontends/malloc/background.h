@@ -3,8 +3,9 @@
 //   off --start--> running <--tick--> (work) ; nothing left: sleeping --wake--> running
 //    ^---------------- hold (before fork) ------ ------------------'
 //
-// It starts only once there is something to release. Slow paths call note_activity(), which costs a
-// few loads unless the thread has to be started or woken.
+// It starts only once there is something to do: to give back, or to make huge pages of. Slow paths
+// call note_activity(), which costs a few loads unless the thread has to be started or woken, or is
+// kept away after a fork.
 //
 // libc does not know of it (platform/unlisted_thread.h says why), so it has to be gone when the
 // program changes who it is (identity.cc). Where that can't be noticed, in the importable library,

@@ -76,10 +76,10 @@ void* move_large(Span* span, size_t bytes) {
   const size_t old_bytes = bytes_of(span->pages);
   // Page tables move whole hardware pages, and what lies behind the block must be mapped.
   const Arena& arena = g_tiers.arena;
-  const bool remapped =
-      old_bytes >= tunable::kRemapBytes && fresh->released > pages / tunable::kRemapReleasedPart &&
-      page_heap.may_remap() && arena.reserved() && arena.os().page_bytes <= kPageBytes &&
-      arena.os().remap(from, to, old_bytes);
+  const bool remapped = old_bytes >= tunable::kRemapBytes &&
+                        fresh->released > pages / tunable::kRemapReleasedPart &&
+                        page_heap.may_remap() && arena.reserved() &&
+                        arena.os().page_bytes <= kPageBytes && arena.remap(from, to, old_bytes);
   fresh->grown = true;
   if (remapped) {
     page_heap.finish_remap(span, fresh);

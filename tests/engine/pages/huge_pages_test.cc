@@ -212,6 +212,31 @@ CASE(WhatIsFullAgainBecomesAHugePageAgain) {
   CHECK_EQ(s.made(), 40u);
 }
 
+// As when a page of one was written after a fork.
+CASE(WhatTheKernelTookApartIsMadeAgainNowAndThen) {
+  Stretches s;
+  s.fill(20);
+  for (uint64_t i = 0; i < tunable::kHugeAgain - 1; ++i) s.pass();
+  CHECK_EQ(s.made(), 20u);
+  s.pass();
+  CHECK_EQ(s.made(), 40u);
+  CHECK_EQ(s.huge_pages.made(), 20u);  // but nobody knows that it was taken apart
+}
+
+CASE(WhatMovesIsTakenOutOfHugePages) {
+  Stretches s;
+  Span* from = s.fill(20);
+  s.pass();
+  s.pass();
+  char* const begin = s.address_of(from) + bytes_of(10);
+  Span* to = s.allocate(kHuge);
+  CHECK(s.arena.remap(begin, s.address_of(to), kHugePageBytes));
+  CHECK_EQ(s.os.split_ranges().size(), 2u);  // of two stretches a part each
+  CHECK(!s.arena.huge_pages().test(0));
+  CHECK(!s.arena.huge_pages().test(1));
+  CHECK(s.arena.huge_pages().test(2));
+}
+
 CASE(BitsAreKeptInBlocks) {
   HugePageBits bits;
   static std::atomic<uint64_t> memory[4][512];
