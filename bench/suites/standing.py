@@ -8,7 +8,7 @@ from bench.suites.base import Metric, Program, Settings, Suite
 from bench.suites.python import interpreters, measure
 
 METRICS = (
-    Metric("turn_ms", "one walk and one run of the garbage collector, mean of 20 s", "ms"),
+    Metric("turn_ms", "one walk and one run of the garbage collector, mean of a minute", "ms"),
     Metric("gc_first_ms", "the garbage collector, first three", "ms"),
     Metric("gc_last_ms", "the garbage collector, last three", "ms"),
     Metric("step_first_ns", "a step along random references, first three", "ns"),
