@@ -15,21 +15,18 @@ import importlib
 import json
 import sys
 import time
-from pathlib import Path
 
-from bench.python.harness import IDLE_SECONDS, Report, require
+from bench.python.harness import IDLE_SECONDS, Report, require, rollup_kib
 from bench.python.proof import allocator_in_use
 
 
 def account(report: Report, when: str) -> None:
     """Adds the figures of this moment, their names beginning with `when`."""
     explanation = require("trimalloc").explain()
-    rollup = Path("/proc/self/smaps_rollup").read_text()
-    anonymous = int(rollup.split("Anonymous:")[1].split()[0])
     report.add(f"{when}_explained_percent", explanation.explained_share * 100)
     report.add(f"{when}_measured_kib", explanation.measured / 1024)
     report.add(f"{when}_untouched_kib", explanation.untouched / 1024)
-    report.add(f"{when}_anonymous_kib", anonymous)
+    report.add(f"{when}_anonymous_kib", rollup_kib("Anonymous"))
 
 
 def main(program: str) -> None:

@@ -47,7 +47,16 @@ class Report:
 
 def status_kib(field: str, pid: str = "self") -> int:
     """A field of /proc/PID/status in KiB: VmRSS or VmHWM. Allocates next to nothing."""
-    file = os.open(f"/proc/{pid}/status", os.O_RDONLY)
+    return _kib(f"/proc/{pid}/status", field)
+
+
+def rollup_kib(field: str) -> int:
+    """A field of /proc/self/smaps_rollup in KiB, such as Private_Dirty. Likewise."""
+    return _kib("/proc/self/smaps_rollup", field)
+
+
+def _kib(path: str, field: str) -> int:
+    file = os.open(path, os.O_RDONLY)
     try:
         text = os.read(file, 8192)
     finally:

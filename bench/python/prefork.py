@@ -11,9 +11,8 @@ import json
 import os
 import random
 import time
-from pathlib import Path
 
-from bench.python.harness import Report, main
+from bench.python.harness import Report, main, rollup_kib
 
 CHILDREN = 4
 ENTRIES = 120_000
@@ -39,8 +38,7 @@ def answer(data: dict[int, dict[str, object]], chooser: random.Random) -> int:
 
 def private_dirty_kib() -> int:
     """Memory that this process alone holds."""
-    text = Path("/proc/self/smaps_rollup").read_text()
-    return int(text.split("Private_Dirty:")[1].split()[0])
+    return rollup_kib("Private_Dirty")
 
 
 def serve(data: dict[int, dict[str, object]], seed: int, pipe: int) -> None:

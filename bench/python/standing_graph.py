@@ -12,9 +12,8 @@ import gc
 import random
 import statistics
 import time
-from pathlib import Path
 
-from bench.python.harness import Report, main
+from bench.python.harness import Report, main, rollup_kib
 
 OBJECTS = 3_000_000
 STEPS = 300_000
@@ -50,12 +49,6 @@ def walk(node: Node) -> Node:
     return node
 
 
-def huge_kib() -> int:
-    """Memory of this process in huge pages."""
-    text = Path("/proc/self/smaps_rollup").read_text()
-    return int(text.split("AnonHugePages:")[1].split()[0])
-
-
 def workload(report: Report) -> None:
     """Collects and walks by turns, and compares the first seconds with the last."""
     nodes = build()
@@ -71,7 +64,7 @@ def workload(report: Report) -> None:
         report.add(f"step_{name}_ns", statistics.median(turn[0] for turn in chosen) / STEPS * 1e9)
         report.add(f"gc_{name}_ms", statistics.median(turn[1] for turn in chosen) * 1e3)
     report.add("turn_ms", statistics.mean(sum(turn) for turn in turns) * 1e3)
-    report.add("huge_kib", huge_kib())
+    report.add("huge_kib", rollup_kib("AnonHugePages"))
 
 
 if __name__ == "__main__":

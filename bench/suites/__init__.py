@@ -6,14 +6,11 @@ import importlib
 
 from bench.suites.base import Settings, Suite
 
-# Others are added here: a module with METRICS and `make_suite(settings)`.
-NAMES = (
-    *("micro", "python", "startup"),
-    *("programs", "pyperformance", "servers", "collected", "standing"),
-)
-
 # Those that need nothing but a compiler and an interpreter.
-DEFAULT_NAMES = NAMES[:3]
+DEFAULT_NAMES = ("micro", "python", "startup")
+
+# Others are added here: a module with METRICS and `make_suite(settings)`.
+NAMES = (*DEFAULT_NAMES, "programs", "pyperformance", "servers", "collected", "standing")
 
 
 def load(name: str, settings: Settings) -> Suite:

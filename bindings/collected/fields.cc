@@ -190,11 +190,9 @@ bool with_packed(Code element, PyObject* value, auto action) {
   return done;
 }
 
-// Fixed and variable arrays are read as a memoryview of a copy: cheap, and NumPy takes it as it is.
-PyObject* view_of_copy(const char* data, size_t length, Code element) {
-  PyObject* copy =
-      PyBytes_FromStringAndSize(data, static_cast<Py_ssize_t>(length * bytes_of_code(element)));
-  return copy;
+// Fixed and variable arrays are read as a view of a copy: cheap, and NumPy takes it as it is.
+PyObject* copy_of(const char* data, size_t length, Code element) {
+  return PyBytes_FromStringAndSize(data, static_cast<Py_ssize_t>(length * bytes_of_code(element)));
 }
 
 PyObject* read_scalars(HeapState& heap, const Reference* slot, Code element) {
@@ -203,12 +201,12 @@ PyObject* read_scalars(HeapState& heap, const Reference* slot, Code element) {
     Access access(*heap.heap);
     const ArrayHeader* const array = array_of(*heap.heap, load_reference(slot), element);
     if (array != nullptr) {
-      copy = view_of_copy(reinterpret_cast<const char*>(array + 1), array->length, element);
+      copy = copy_of(reinterpret_cast<const char*>(array + 1), array->length, element);
     } else {
       copy = Py_NewRef(Py_None);
     }
   }
-  return copy == Py_None || copy == nullptr ? copy : view_of_numbers(copy, element);
+  return copy == Py_None ? copy : view_of_numbers(copy, element);
 }
 
 // A list of handles: the array's references become roots first, then objects.
@@ -394,8 +392,7 @@ PyObject* read_number(const char* record, const Field& field) {
   if (field.presence != 0 && !is_present(record, field)) Py_RETURN_NONE;
   const char* const memory = record + field.offset;
   if (!field.is_array) return read_scalar(memory, field.code);
-  PyObject* const copy = view_of_copy(memory, field.length, field.code);
-  return copy == nullptr ? nullptr : view_of_numbers(copy, field.code);
+  return view_of_numbers(copy_of(memory, field.length, field.code), field.code);
 }
 
 PyObject* read_field(const RecordInfo& info, const Handle* self, const Field& field) {

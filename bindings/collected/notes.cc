@@ -122,6 +122,15 @@ void drop_note(SampleNote* note) {
   g_waiting_notes.fetch_sub(1, std::memory_order_relaxed);
 }
 
+// One that is told to nobody.
+void drop_untold(SampleNote* note) {
+  {
+    Access access(*note->heap->heap);
+    note->heap->heap->remove_weak(access, note->weak);
+  }
+  drop_note(note);
+}
+
 // Of threads that have ended, C's maybe, before they settled them: nobody's, but each keeps its
 // heap.
 std::atomic<SampleNote*> g_orphans{nullptr};
@@ -206,12 +215,11 @@ void settle_samples(HeapState& heap, SampleNote* notes) {
       PyObject* const row = describe(*note, weak);
       if (row == nullptr || PyList_Append(list, row) != 0) Py_CLEAR(list);
       Py_XDECREF(row);
+      drop_note(note);
     } else {
       Py_CLEAR(list);
-      Access access(*heap.heap);
-      heap.heap->remove_weak(access, note->weak);
+      drop_untold(note);
     }
-    drop_note(note);
   }
   PyObject* const done = list == nullptr ? nullptr : PyObject_CallMethod(log, "_note", "O", list);
   if (done == nullptr) forgive(log);
@@ -221,15 +229,10 @@ void settle_samples(HeapState& heap, SampleNote* notes) {
 }
 
 void drop_orphans() {
-  SampleNote* note = g_orphans.exchange(nullptr, std::memory_order_acquire);
-  while (note != nullptr) {
-    SampleNote* const next = note->next;
-    {
-      Access access(*note->heap->heap);
-      note->heap->heap->remove_weak(access, note->weak);
-    }
-    drop_note(note);
-    note = next;
+  SampleNote* notes = g_orphans.exchange(nullptr, std::memory_order_acquire);
+  while (SampleNote* const note = notes) {
+    notes = note->next;
+    drop_untold(note);
   }
 }
 

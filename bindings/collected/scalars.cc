@@ -118,6 +118,7 @@ PyObject* array_or_tuple(PyObject* buffer, Code code) {
 }  // namespace
 
 PyObject* view_of_numbers(PyObject* buffer, Code code) {
+  if (buffer == nullptr) return nullptr;
   PyObject* view = nullptr;
   if (memoryview_knows(code)) {
     PyObject* const plain = PyMemoryView_FromObject(buffer);

@@ -241,8 +241,8 @@ inline bool compact_int(PyObject* value, int64_t* number) {
 // Numbers between memory and Python: a field of a record, or one number.
 PyObject* read_number(const char* record, const Field& field);
 PyObject* read_scalar(const char* memory, Code code);
-// What shows the numbers of a buffer, whose reference it takes over: a memoryview, or an array of
-// NumPy's where memoryview does not know their format; without NumPy, a tuple.
+// What shows the numbers of a buffer, whose reference it takes over, null included: a memoryview,
+// or an array of NumPy's where memoryview does not know their format; without NumPy, a tuple.
 PyObject* view_of_numbers(PyObject* buffer, Code code);
 bool write_scalar(char* memory, Code code, PyObject* value);
 // The numbers of a sequence side by side, as bytes.

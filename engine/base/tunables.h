@@ -244,6 +244,7 @@ inline constexpr size_t kHolesFromPart = 64;
 inline constexpr uint32_t kHolesPeriodMs = 1000;
 // Debts are paid with holes only from classes in which this much lies free.
 inline constexpr size_t kHolesDebtBytes = 1 * kMiB;
+
 // --- huge pages (pages/huge_pages.h) ----------------------------------------------------------
 
 // A heap of fewer than so many stretches of 2 MiB, 32 MiB, gains next to nothing: translations of

@@ -345,8 +345,7 @@ bool PageHeap::grow(Pages pages) {
 void PageHeap::set_limit(size_t hard_bytes, size_t soft_bytes) {
   const Guard guard(lock_);
   const auto pages_of = [](size_t bytes) {
-    const size_t pages = (bytes >> kPageShift) + (bytes % kPageBytes != 0 ? 1 : 0);
-    return static_cast<Pages>(std::min<size_t>(pages, UINT32_MAX));
+    return static_cast<Pages>(pages_for(std::min(bytes, bytes_of(UINT32_MAX))));
   };
   hard_limit_ = pages_of(hard_bytes);
   soft_limit_ = pages_of(soft_bytes);
@@ -522,7 +521,7 @@ void PageHeap::shrink(Span* span, Pages pages, size_t requested) {
 // Pages that are about to be free, and still the caller's alone, of which hardly any has ever been
 // written, as of a buffer that grew in great steps: taken for memory they would be handed out
 // before what is. True: none is left. Asked first of the end, because a written one mostly is so to
-// there.
+// there; but of a tail that CPython has not used the last byte is written.
 bool PageHeap::release_untouched(PageId first, Pages pages) {
   const platform::Os& os = arena_.os();
   const size_t bytes = bytes_of(pages);

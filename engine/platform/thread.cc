@@ -30,9 +30,11 @@ uint64_t thread_cpu_ns(int32_t thread_id) {
   return used_ns((~static_cast<long>(thread_id) << 3) | 6);
 }
 
+uint64_t own_cpu_ns() { return thread_cpu_ns(current_thread_id()); }
+
 uint64_t others_cpu_ns() {
   // In this order, or what the caller uses in between would make it a number below zero.
-  const uint64_t own_ns = thread_cpu_ns(current_thread_id());
+  const uint64_t own_ns = own_cpu_ns();
   return used_ns(CLOCK_PROCESS_CPUTIME_ID) - own_ns;
 }
 

@@ -13,6 +13,9 @@ int32_t current_thread_id();
 // CPU time that a thread of this process has used, in ns; 0 when the kernel does not tell.
 uint64_t thread_cpu_ns(int32_t thread_id);
 
+// The same of the caller.
+uint64_t own_cpu_ns();
+
 // CPU time that all threads of this process but the caller have used, in ns: it varies by what
 // reading two clocks takes.
 uint64_t others_cpu_ns();

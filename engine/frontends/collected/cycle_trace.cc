@@ -21,8 +21,6 @@ void put_thousandths(Text& text, uint64_t thousandths) {
 }
 void put_ms(Text& text, uint64_t ns) { put_thousandths(text, ns / 1000); }
 
-uint64_t own_cpu_ns() { return platform::thread_cpu_ns(platform::current_thread_id()); }
-
 }  // namespace
 
 void CycleTrace::start() {
@@ -35,13 +33,13 @@ void CycleTrace::begin_cycle(uint64_t heap_bytes, uint64_t goal_bytes) {
   if (!is_on_) return;
   heap_bytes_ = heap_bytes;
   goal_bytes_ = goal_bytes;
-  cpu_ns_ = own_cpu_ns();
+  cpu_ns_ = platform::own_cpu_ns();
 }
 
 void CycleTrace::end_cycle(const CollectorCounters& counters, uint64_t helped_ns,
                            uint64_t live_bytes, uint32_t processors, bool forced) {
   if (!is_on_) return;
-  const uint64_t cpu_ns = own_cpu_ns() - cpu_ns_ + helped_ns;
+  const uint64_t cpu_ns = platform::own_cpu_ns() - cpu_ns_ + helped_ns;
   const uint64_t since_ns = platform::now_ns() - started_ns_;
   total_cpu_ns_ += cpu_ns;
   char buffer[320];

@@ -55,8 +55,6 @@ bool something_to_do(Pages more) {
          g_tiers.caches.claimed() >= 4 * tunable::kScavengeFromBytes;
 }
 
-uint64_t own_cpu_ns() { return platform::thread_cpu_ns(platform::current_thread_id()); }
-
 }  // namespace
 
 void Background::wake() {
@@ -172,7 +170,7 @@ void Background::run(uint32_t generation) {
       g_tiers.caches.release_holes(!threads_hold, go_on);
     }
     if (!idles && wants_huge_pages()) {
-      g_tiers.huge_pages.look(now, program_ns, own_cpu_ns, go_on);
+      g_tiers.huge_pages.look(now, program_ns, platform::own_cpu_ns, go_on);
     }
     const bool holes_left = g_tiers.caches.may_have_holes();
     const bool prints = lines.print_when_due(now);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
@@ -112,19 +113,11 @@ def test_another_thread_is_not_in_the_region() -> None:
         thread.join()
     assert region.freed == 0
     assert made[0].id == 7
-    failures = []
-
-    def end_it() -> None:
-        try:
-            region.__exit__(None, None, None)
-        except RuntimeError as error:
-            failures.append(str(error))
-
-    with g.heap.region() as region:
-        thread = threading.Thread(target=end_it)
-        thread.start()
-        thread.join()
-    assert failures == ["a region ends once, in the thread that opened it"]
+    ends_once = "^a region ends once, in the thread that opened it$"
+    with g.heap.region() as region, ThreadPoolExecutor(1) as another:
+        ending = another.submit(region.__exit__, None, None, None)
+        with pytest.raises(RuntimeError, match=ends_once):
+            ending.result()
 
 
 def test_regions_of_one_thread_end_in_any_order() -> None:
@@ -191,20 +184,13 @@ def test_a_region_may_be_dropped_by_another_thread(monkeypatch: pytest.MonkeyPat
 def test_a_region_keeps_records_in_its_thread_until_it_ends() -> None:
     g = graph_classes()
     vertex = g.Vertex()
-    failures = []
-
-    def keep_it() -> None:
-        try:
-            region.keep(vertex)
-        except RuntimeError as error:
-            failures.append(str(error))
-
-    with g.heap.region() as region:
-        thread = threading.Thread(target=keep_it)
-        thread.start()
-        thread.join()
-    keep_it()
-    assert failures == 2 * ["a region keeps records until it ends, in the thread that opened it"]
+    refused = "^a region keeps records until it ends, in the thread that opened it$"
+    with g.heap.region() as region, ThreadPoolExecutor(1) as another:
+        keeping = another.submit(region.keep, vertex)
+        with pytest.raises(RuntimeError, match=refused):
+            keeping.result()
+    with pytest.raises(RuntimeError, match=refused):
+        region.keep(vertex)
 
 
 def test_checked_mode_names_who_refers_to_a_freed_record() -> None:
