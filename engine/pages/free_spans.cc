@@ -11,10 +11,10 @@ uint64_t key(const Span* span) { return key(span->first, span->pages); }
 
 bool before(const Span* a, const Span* b) { return key(a) < key(b); }
 
-}  // namespace
+// --- one tree ---------------------------------------------------------------------------------
 
-void SpanTree::insert(Span* span) {
-  Span** link = &root_;
+void insert_into(Span** root, Span* span) {
+  Span** link = root;
   while (*link != nullptr && (*link)->priority >= span->priority) {
     link = before(span, *link) ? &(*link)->left : &(*link)->right;
   }
@@ -37,8 +37,8 @@ void SpanTree::insert(Span* span) {
   *smaller = *larger = nullptr;
 }
 
-void SpanTree::remove(Span* span) {
-  Span** link = &root_;
+void remove_from(Span** root, Span* span) {
+  Span** link = root;
   while (*link != span) {
     TRI_CHECK(*link != nullptr);
     link = before(span, *link) ? &(*link)->left : &(*link)->right;
@@ -61,11 +61,50 @@ void SpanTree::remove(Span* span) {
   span->left = span->right = nullptr;
 }
 
-bool SpanTree::keeps_place(const Span* span, PageId first, Pages pages) const {
+Span* best_fit_in(Span* root, Pages pages) {
+  Span* best = nullptr;
+  for (Span* node = root; node != nullptr;) {
+    if (node->pages >= pages) {
+      best = node;
+      node = node->left;
+    } else {
+      node = node->right;
+    }
+  }
+  return best;
+}
+
+Span* largest_in(Span* root) {
+  while (root->right != nullptr) root = root->right;
+  return root;
+}
+
+}  // namespace
+
+// --- the set ----------------------------------------------------------------------------------
+
+void FreeSpans::insert(Span* span) {
+  static_assert(bin_of(kExactBins - 1) + 1 == bin_of(kExactBins));
+  static_assert(bin_of(UINT32_MAX) == kBins - 1);
+  TRI_ASSERT(span->pages != 0);
+  const unsigned bin = bin_of(span->pages);
+  insert_into(&bins_[bin], span);
+  occupied_[bin / 64] |= uint64_t{1} << (bin % 64);
+}
+
+void FreeSpans::remove(Span* span) {
+  const unsigned bin = bin_of(span->pages);
+  remove_from(&bins_[bin], span);
+  if (bins_[bin] == nullptr) occupied_[bin / 64] &= ~(uint64_t{1} << (bin % 64));
+}
+
+bool FreeSpans::keeps_place(const Span* span, PageId first, Pages pages) const {
+  const unsigned bin = bin_of(pages);
+  if (bin != bin_of(span->pages)) return false;
   // Its neighbours in the order: of those above it, and of those below.
   const Span* smaller = nullptr;
   const Span* larger = nullptr;
-  for (const Span* node = root_; node != span;) {
+  for (const Span* node = bins_[bin]; node != span;) {
     const bool left = before(span, node);
     (left ? larger : smaller) = node;
     node = left ? node->left : node->right;
@@ -77,59 +116,25 @@ bool SpanTree::keeps_place(const Span* span, PageId first, Pages pages) const {
          (larger == nullptr || wanted < key(larger));
 }
 
-Span* SpanTree::best_fit(Pages pages) const {
-  Span* best = nullptr;
-  for (Span* node = root_; node != nullptr;) {
-    if (node->pages >= pages) {
-      best = node;
-      node = node->left;
-    } else {
-      node = node->right;
-    }
-  }
-  return best;
-}
-
-Span* SpanTree::largest() const {
-  Span* node = root_;
-  while (node != nullptr && node->right != nullptr) node = node->right;
-  return node;
-}
-
-void FreeSpans::insert(Span* span) {
-  TRI_ASSERT(span->pages != 0);
-  if (span->pages >= kBins) {
-    large_.insert(span);
-    return;
-  }
-  bins_[span->pages].insert(span);
-  occupied_[span->pages / 64] |= uint64_t{1} << (span->pages % 64);
-}
-
-void FreeSpans::remove(Span* span) {
-  if (span->pages >= kBins) {
-    large_.remove(span);
-    return;
-  }
-  SpanTree& bin = bins_[span->pages];
-  bin.remove(span);
-  if (bin.empty()) occupied_[span->pages / 64] &= ~(uint64_t{1} << (span->pages % 64));
-}
-
 Span* FreeSpans::best_fit(Pages pages) const {
-  if (pages < kBins) {
-    unsigned word = pages / 64;
-    uint64_t candidates = occupied_[word] & ~low_bits(pages % 64);
-    if (candidates == 0 && word == 0) candidates = occupied_[word = 1];
-    if (candidates != 0) return bins_[word * 64 + lowest_bit(candidates)].best_fit(pages);
+  unsigned bin = bin_of(pages);
+  if (bin >= kExactBins) {
+    // Of its own bin some may be too short; of those behind it none is.
+    if (Span* span = best_fit_in(bins_[bin], pages)) return span;
+    if (++bin == kBins) return nullptr;
   }
-  return large_.best_fit(pages);
+  unsigned word = bin / 64;
+  uint64_t candidates = occupied_[word] & ~low_bits(bin % 64);
+  while (candidates == 0) {
+    if (++word == kWords) return nullptr;
+    candidates = occupied_[word];
+  }
+  return best_fit_in(bins_[word * 64 + lowest_bit(candidates)], pages);
 }
 
 Span* FreeSpans::largest() const {
-  if (!large_.empty()) return large_.largest();
-  for (unsigned word = kBins / 64; word-- != 0;) {
-    if (occupied_[word] != 0) return bins_[word * 64 + highest_bit(occupied_[word])].largest();
+  for (unsigned word = kWords; word-- != 0;) {
+    if (occupied_[word] != 0) return largest_in(bins_[word * 64 + highest_bit(occupied_[word])]);
   }
   return nullptr;
 }

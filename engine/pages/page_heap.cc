@@ -601,43 +601,50 @@ Pages PageHeap::unshared(PageId* first, Pages pages) const {
   return end > *first ? end - *first : 0;
 }
 
+// Whether some of its memory can be given back: not where hardware pages are longer than ours, and
+// what has some is only parts of such.
+bool PageHeap::can_give(const Span* span) const {
+  if (span->released == span->pages) return false;
+  if (arena_.os().page_bytes <= kPageBytes) return true;
+  PageId first = span->first;
+  const Pages inner = unshared(&first, span->pages);
+  return inner != 0 && released_in(span, first, inner) != inner;
+}
+
+void PageHeap::count_free(Pages pages, Pages released) {
+  counters_.free_released += released;
+  counters_.free_resident += pages - released;
+  glance_.store(counters_.free_resident, std::memory_order_relaxed);
+}
+
 void PageHeap::insert_free(Span* span) {
   span->state = SpanState::kFree;
   index(span);
-  counters_.free_released += span->released;
-  counters_.free_resident += span->pages - span->released;
-  glance_.store(counters_.free_resident, std::memory_order_relaxed);
-  PageId first = span->first;
-  const Pages inner = unshared(&first, span->pages);
-  span->resident = inner != 0 && released_in(span, first, inner) != inner;
+  count_free(span->pages, span->released);
+  span->resident = can_give(span);
   set_of(span).insert(span);
 }
 
 void PageHeap::remove_free(Span* span) {
   set_of(span).remove(span);
-  counters_.free_released -= span->released;
-  counters_.free_resident -= span->pages - span->released;
-  glance_.store(counters_.free_resident, std::memory_order_relaxed);
+  count_free(-span->pages, -span->released);  // unsigned wraps
 }
 
 // A free span becomes these pages. A long one that stays between its neighbours in the order, as
 // the run that a heap grows into mostly does, changes where it is in the sets.
 void PageHeap::reshape(Span* span, PageId first, Pages pages, Pages released) {
-  // Where hardware pages are longer than ours, a part of one counts for nothing (insert_free).
+  count_free(pages - span->pages, released - span->released);  // may go down: unsigned wraps
   const bool stays = arena_.os().page_bytes <= kPageBytes &&
                      span->resident == (released != pages) &&
                      set_of(span).keeps_place(span, first, pages);
-  if (!stays) remove_free(span);
-  const Pages was_released = span->released;
-  const Pages was_resident = span->pages - was_released;
+  if (!stays) set_of(span).remove(span);
   span->first = first;
   span->pages = pages;
   span->released = released;
-  if (!stays) return insert_free(span);
-  counters_.free_released += released - was_released;  // may go down: unsigned wraps
-  counters_.free_resident += (pages - released) - was_resident;
-  glance_.store(counters_.free_resident, std::memory_order_relaxed);
   index(span);
+  if (stays) return;
+  span->resident = can_give(span);
+  set_of(span).insert(span);
 }
 
 // A free run and those beside it become one, which is the longer one of those. Returns it.

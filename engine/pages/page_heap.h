@@ -209,6 +209,8 @@ class PageHeap {
   void index(Span* span);
   Span* new_span(PageId first, Pages pages, Pages released);
   Span* free_span_at(PageId page) const;
+  bool can_give(const Span* span) const;
+  void count_free(Pages pages, Pages released);
   void insert_free(Span* span);
   void remove_free(Span* span);
   void reshape(Span* span, PageId first, Pages pages, Pages released);
