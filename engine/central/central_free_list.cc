@@ -76,21 +76,26 @@ uint32_t CentralFreeList::take_from(Span* span, void** end, uint32_t count, cons
   void** at = end;
   for (uint32_t w = 0; w < words && at != last; ++w) {
     uint64_t& word = arena.bitmap_word(span->first, w);
-    uint64_t free = ~word & low_bits(g.span_objects - w * 64);
-    char* object = begin + size_t{w} * 64 * g.object_bytes;
-    if (free == ~uint64_t{0} && at - last >= 64) {  // a fresh span: no bit to look for
-      for (unsigned bit = 0; bit < 64; ++bit, object += g.object_bytes) *--at = object;
-      word = ~uint64_t{0};
+    const uint64_t free = ~word & low_bits(g.span_objects - w * 64);
+    if (free == 0) continue;
+    char* const of_bit_0 = begin + size_t{w} * 64 * g.object_bytes;
+    const unsigned lowest = lowest_bit(free);
+    const uint64_t row = free >> lowest;
+    if ((row & (row + 1)) == 0) {  // as in a span that was new not long ago: no bit to look for
+      const auto length =
+          static_cast<unsigned>(std::min<ptrdiff_t>(highest_bit(row) + 1, at - last));
+      char* object = of_bit_0 + size_t{lowest} * g.object_bytes;
+      for (void** const row_end = at - length; at != row_end; object += g.object_bytes)
+        *--at = object;
+      word |= low_bits(length) << lowest;
       continue;
     }
-    uint64_t chosen = 0;
-    while (free != 0 && at != last) {
-      const unsigned bit = lowest_bit(free);
-      chosen |= uint64_t{1} << bit;
-      free &= free - 1;
-      *--at = object + size_t{bit} * g.object_bytes;
-    }
-    word |= chosen;
+    uint64_t left = free;
+    do {
+      *--at = of_bit_0 + size_t{lowest_bit(left)} * g.object_bytes;
+      left &= left - 1;
+    } while (left != 0 && at != last);
+    word |= free ^ left;
   }
   const auto taken = static_cast<uint32_t>(end - at);
   span->live = static_cast<uint16_t>(span->live + taken);
@@ -271,6 +276,45 @@ size_t index_at(const ClassGeometry& g, size_t offset) {
   return 1;
 }
 
+// Objects that come back in no order, each in another span than the next, and all spans of one page
+// with their structures beside their bits: clears the leading ones as long as nothing changes but a
+// bit and a count, in half the instructions that give() takes for one. What it stops at is
+// give()'s, right or wrong; so is the last object, which has none behind it to tell whether it is
+// alone. Batches of 10^5 objects of 64 B, freed at random (bench/micro/batch.c): 13.4 ns instead
+// of 15.4.
+[[gnu::noinline]] uint32_t clear_loners(void* const* const from, void* const* const end,
+                                        SizeClass size_class, const ClassGeometry& g,
+                                        const PageTables& all_tables) {
+  // Copies, as in give().
+  const PageTables tables = all_tables;
+  const uint32_t first_offset = g.first_offset;
+  const uint64_t reciprocal = g.reciprocal;
+  const uint32_t full = g.span_objects;
+  const uint32_t in_bucket = (1u << g.bucket_shift) - 1;
+  void* const* const last = end - 1;
+  void* const* at = from;
+  PageId next = tables.page_of(*at);
+  for (; at != last; ++at) {
+    const PageId page = std::exchange(next, tables.page_of(at[1]));
+    if (page == next || tables.class_of(page) != size_class) break;
+    // Before the first object it wraps to the end of the page. No bit is ever set for what lies
+    // behind the last one, so that its index needs no look.
+    const auto offset = static_cast<uint32_t>(static_cast<char*>(*at) - tables.base) - first_offset;
+    const uint64_t quotient = uint64_t{offset % kPageBytes} * reciprocal;
+    if (!is_whole(quotient, reciprocal)) break;
+    const uint64_t index = quotient >> kReciprocalShift;
+    uint64_t& word = tables.bitmap_word(page, index / 64);
+    const uint64_t bits = word;
+    const uint64_t left = bits & ~(uint64_t{1} << (index % 64));
+    Span* const span = tables.span_beside_bits(page);
+    const uint32_t live = span->live;
+    if (left == bits || (live & in_bucket) == 0 || live == full || live == 1) break;
+    word = left;
+    span->live = static_cast<uint16_t>(live - 1);
+  }
+  return static_cast<uint32_t>(at - from);
+}
+
 }  // namespace
 
 Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& page_heap,
@@ -293,6 +337,7 @@ Misuse CentralFreeList::give(void* const* objects, uint32_t count, PageHeap& pag
   };
   const Guard guard(lock_);
   while (at != end) {
+    if (follows) at += clear_loners(at, end, size_class, g, tables);
     // Freed in no order, each object is in another span: its line is asked for ahead.
     if (end - at > 8) __builtin_prefetch(span_of(tables.page_of(at[8])), 1);
     const PageId page = tables.page_of(*at);

@@ -38,6 +38,8 @@ inline constexpr uint32_t kSharedSpanBytes = 32 * 1024;
 inline constexpr SizeClass kPythonClass = 5;
 inline constexpr uint32_t kPythonOffset = 48;
 
+inline constexpr unsigned kReciprocalShift = 40;
+
 struct ClassGeometry {
   uint32_t object_bytes = 0;
   uint32_t first_offset = 0;  // where the first object begins in its span
@@ -120,7 +122,7 @@ constexpr ClassGeometry geometry_of(unsigned size_class) {
   const uint32_t size = geometry.object_bytes = most - most % (any_granule ? 16 : 64);
   const auto batch = static_cast<uint32_t>((kBatchBytes - geometry.first_offset) / size);
   geometry.batch = std::clamp(batch, min_batch(size), kMaxBatch);
-  geometry.reciprocal = ((uint64_t{1} << 40) + size - 1) / size;
+  geometry.reciprocal = ((uint64_t{1} << kReciprocalShift) + size - 1) / size;
   while ((geometry.span_objects >> geometry.bucket_shift) > 7) ++geometry.bucket_shift;
   return geometry;
 }
@@ -178,7 +180,13 @@ constexpr SizeClass aligned_class_of(size_t alignment, size_t bytes) {
 // first one.
 constexpr uint32_t object_index(const ClassGeometry& geometry, uint32_t offset) {
   const uint64_t from_first = uint32_t{offset - geometry.first_offset};
-  return static_cast<uint32_t>((from_first * geometry.reciprocal) >> 40);
+  return static_cast<uint32_t>((from_first * geometry.reciprocal) >> kReciprocalShift);
+}
+// Whether `quotient`, an offset times the reciprocal, is that of a multiple of the object size:
+// what stands behind the point is then only the error, which is less than a reciprocal (Lemire,
+// Kaser and Kurz, "Faster remainder by direct computation", 2019).
+constexpr bool is_whole(uint64_t quotient, uint64_t reciprocal) {
+  return quotient << (64 - kReciprocalShift) < reciprocal << (64 - kReciprocalShift);
 }
 constexpr uint32_t object_offset(const ClassGeometry& geometry, uint32_t index) {
   return geometry.first_offset + index * geometry.object_bytes;

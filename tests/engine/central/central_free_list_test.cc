@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/engine/support/failures.h"
@@ -367,6 +368,47 @@ CASE(AnObjectWhoseSpanHasLeftTheClassIsADoubleFree) {
   CHECK(one.misuse_of({object}) == Misuse::kDoubleFree);  // another class's page now
   other.verify(one.arena);
   one.verify();
+}
+
+// Objects that each lie in another span are looked at in a loop of their own.
+CASE(MisuseAmongObjectsInNoOrderIsNamedWhereItStands) {
+  SizeClass with_tail = class_of_size(80);
+  CHECK(kClasses[with_tail].span_pages == 1 && kPageBytes % kClasses[with_tail].object_bytes != 0);
+  for (SizeClass size_class : {kSmall, kPythonClass, with_tail}) {
+    OneList one(size_class);
+    const uint32_t per_span = one.per_span;
+    const std::vector<void*> o = one.take_exactly(6 * per_span);
+    CentralFreeList other;
+    other.start(class_of_size(128));
+    void* foreign = nullptr;
+    CHECK_EQ(other.take(&foreign, 1, one.page_heap), 1u);
+    void* const freed = o[3 * per_span + 20];
+    one.give({freed});
+    char* const begin = one.address_of(one.span_of(freed));
+    const std::pair<void*, Misuse> bad[] = {
+        {freed, Misuse::kDoubleFree},
+        {static_cast<char*>(o[3 * per_span + 10]) + 16, Misuse::kInterior},
+        {static_cast<char*>(o[3 * per_span + 10]) + 8, Misuse::kInterior},
+        {begin + kPageBytes - 16, Misuse::kInterior},
+        {foreign, Misuse::kDoubleFree},
+    };
+    uint32_t next = 5;
+    for (const auto& [pointer, misuse] : bad) {
+      std::vector<void*> batch;
+      for (uint32_t span : {4u, 1u, 5u, 0u, 2u}) batch.push_back(o[span * per_span + next]);
+      batch.insert(batch.begin() + 3, pointer);
+      const uint64_t live = one.list.counters().live;
+      CHECK(one.misuse_of(batch) == misuse);
+      CHECK_EQ(one.culprit, 3u);
+      CHECK_EQ(one.list.counters().live, live - 3);
+      one.verify();
+      one.give({batch[5], batch[4]});  // were left alone
+      ++next;
+    }
+    if (size_class == kPythonClass)
+      CHECK(one.misuse_of({o[0], begin, o[per_span]}) == Misuse::kInterior);
+    one.verify();
+  }
 }
 
 // --- out of memory --------------------------------------------------------------------------

@@ -78,6 +78,8 @@ void check_index_at_every(uint32_t step) {
         next += g.object_bytes;
       }
       CHECK_SIZE(object_index(g, offset) == index, offset);
+      const uint64_t quotient = uint64_t{offset - g.first_offset} * g.reciprocal;
+      CHECK_SIZE(is_whole(quotient, g.reciprocal) == (object_offset(g, index) == offset), offset);
     }
   }
 }
