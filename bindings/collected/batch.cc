@@ -258,11 +258,11 @@ PyObject* new_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count) {
   return self;
 }
 
-bool all_alive(const BatchObject* batch) {
+Py_ssize_t first_gone(const BatchObject* batch) {
   const HeapState& heap = *batch->heap;
-  if (!heap.freed_by_hand.load(std::memory_order_relaxed)) return true;
-  const Kinds kinds(heap, batch->type);
   Py_ssize_t gone = -1;
+  if (!heap.freed_by_hand.load(std::memory_order_relaxed)) return gone;
+  const Kinds kinds(heap, batch->type);
   for_each_record(batch, 0, batch->count, [&](Reference reference, size_t i) {
     if (gone >= 0) return;
     // A page may hold records of another class by now, whose references a column would hit.
@@ -270,9 +270,11 @@ bool all_alive(const BatchObject* batch) {
       gone = static_cast<Py_ssize_t>(i);
     }
   });
-  if (gone < 0) return true;
-  PyErr_Format(PyExc_ReferenceError, "the record at index %zd has been freed", gone);
-  return false;
+  return gone;
+}
+
+PyObject* raise_gone(Py_ssize_t index) {
+  return PyErr_Format(PyExc_ReferenceError, "the record at index %zd has been freed", index);
 }
 
 PyObject* make_batch(PyTypeObject* record_class, Py_ssize_t count) {

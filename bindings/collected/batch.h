@@ -9,7 +9,7 @@
 #ifndef TRIMALLOC_BINDINGS_COLLECTED_BATCH_H_
 #define TRIMALLOC_BINDINGS_COLLECTED_BATCH_H_
 
-#include "bindings/collected/state.h"  // Python.h first
+#include "bindings/collected/turn.h"  // Python.h first
 
 #include <algorithm>
 
@@ -68,9 +68,23 @@ void for_each_record(const BatchObject* batch, Py_ssize_t begin, Py_ssize_t end,
   batch->array->for_each(static_cast<size_t>(begin), static_cast<size_t>(end), visit);
 }
 
-// Whether each element is a record of the batch's class still; an error when not. Needed once
-// records have been freed by hand, because their memory may be somebody else's now.
-bool all_alive(const BatchObject* batch);
+// The first element that is no record of the batch's class any more; -1: each is one still. To be
+// asked once records have been freed by hand, because their memory may be somebody else's now.
+Py_ssize_t first_gone(const BatchObject* batch);
+// Raises the error for it.
+PyObject* raise_gone(Py_ssize_t index);
+
+// Work on every record of a batch, all of which `is_fit()` has seen to be what they should be, and
+// which nobody frees meanwhile. Neither touches anything of Python's. False: they are not.
+template <typename IsFit, typename Work>
+bool work_on_records(const BatchObject* batch, IsFit is_fit, Work work) {
+  Turns& turns = batch->heap->heap->turns();
+  begin_turn(turns, Turns::kBulkWork);
+  const bool fit = is_fit();
+  if (fit) without_gil(batch->count, work);
+  turns.end(Turns::kBulkWork);
+  return fit;
+}
 // A batch with room for `count` references, all none.
 PyObject* new_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count);
 

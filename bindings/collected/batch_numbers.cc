@@ -96,8 +96,16 @@ void note_presence(const BatchObject* batch, char* base, uint32_t bit) {
 
 size_t bytes_of(const Field& field) { return bytes_of_code(field.code) * field.length; }
 
-void read_all(const BatchObject* batch, const Field& field, char* to) {
-  without_gil(batch->count, [&] {
+// False, with an error: a record has been freed.
+template <typename Work>
+bool work_on_living(const BatchObject* batch, Work work) {
+  Py_ssize_t gone = -1;
+  const auto all_live = [&] { return (gone = first_gone(batch)) < 0; };
+  return work_on_records(batch, all_live, work) || raise_gone(gone) != nullptr;
+}
+
+bool read_all(const BatchObject* batch, const Field& field, char* to) {
+  return work_on_living(batch, [&] {
     read_column(batch, batch->heap->heap->address_of(kNone) + field.offset, to, bytes_of(field));
   });
 }
@@ -131,15 +139,13 @@ PyObject* batch_read(PyObject* self, PyObject* arguments) {
   if (!PyArg_ParseTuple(arguments, "Uw*", &name, &view)) return nullptr;
   const BatchObject* const batch = batch_of(self);
   const Field* const field = scalar_field(batch, name);
-  bool good = field != nullptr && all_alive(batch);
-  if (good) {
-    good = static_cast<size_t>(view.len) == bytes_of(*field) * static_cast<size_t>(batch->count);
-    if (good) {
-      read_all(batch, *field, static_cast<char*>(view.buf));
-    } else {
-      PyErr_SetString(PyExc_ValueError, "the buffer has another length than the column");
-    }
+  bool good = field != nullptr;
+  if (good &&
+      static_cast<size_t>(view.len) != bytes_of(*field) * static_cast<size_t>(batch->count)) {
+    PyErr_SetString(PyExc_ValueError, "the buffer has another length than the column");
+    good = false;
   }
+  good = good && read_all(batch, *field, static_cast<char*>(view.buf));
   PyBuffer_Release(&view);
   if (!good) return nullptr;
   Py_RETURN_NONE;
@@ -148,11 +154,14 @@ PyObject* batch_read(PyObject* self, PyObject* arguments) {
 PyObject* batch_read_view(PyObject* self, PyObject* name) {
   const BatchObject* const batch = batch_of(self);
   const Field* const field = scalar_field(batch, name);
-  if (field == nullptr || !all_alive(batch)) return nullptr;
+  if (field == nullptr) return nullptr;
   const auto length = static_cast<Py_ssize_t>(bytes_of(*field)) * batch->count;
   PyObject* const column = PyByteArray_FromStringAndSize(nullptr, length);
   if (column == nullptr) return nullptr;
-  read_all(batch, *field, PyByteArray_AS_STRING(column));
+  if (!read_all(batch, *field, PyByteArray_AS_STRING(column))) {
+    Py_DECREF(column);
+    return nullptr;
+  }
   return view_of_numbers(column, field->code);
 }
 
@@ -168,22 +177,19 @@ PyObject* batch_write(PyObject* self, PyObject* arguments) {
   const size_t bytes = bytes_of(*field);
   const auto given = static_cast<size_t>(view.len);
   if (field->is_array) one = given == bytes;
-  // Converting may have run code, and that code may have freed records.
-  bool good = all_alive(batch) && check_writable(*batch->heap);
-  if (good) {
-    good = given == (one ? bytes : bytes * static_cast<size_t>(batch->count));
-    if (good) {
-      char* const base = batch->heap->heap->address_of(kNone);
-      without_gil(batch->count, [&] {
-        write_column(batch, base + field->offset, static_cast<const char*>(view.buf),
-                     one ? 0 : bytes, bytes);
-        if (field->presence != 0) note_presence(batch, base, field->presence - 1);
-      });
-    } else {
-      PyErr_Format(PyExc_ValueError, "the column has %zd records of %zu bytes, the value %zd bytes",
-                   batch->count, bytes, view.len);
-    }
+  // Converting may have run code, which may have closed the heap.
+  bool good = check_writable(*batch->heap);
+  if (good && given != (one ? bytes : bytes * static_cast<size_t>(batch->count))) {
+    PyErr_Format(PyExc_ValueError, "the column has %zd records of %zu bytes, the value %zd bytes",
+                 batch->count, bytes, view.len);
+    good = false;
   }
+  char* const base = batch->heap->heap->address_of(kNone);
+  good = good && work_on_living(batch, [&] {
+           write_column(batch, base + field->offset, static_cast<const char*>(view.buf),
+                        one ? 0 : bytes, bytes);
+           if (field->presence != 0) note_presence(batch, base, field->presence - 1);
+         });
   PyBuffer_Release(&view);
   if (!good) return nullptr;
   Py_RETURN_NONE;

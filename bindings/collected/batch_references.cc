@@ -12,22 +12,21 @@ const Field* reference_field(const BatchObject* batch, PyObject* name) {
   return nullptr;
 }
 
-// Whether a reference field may name every record of `values`, which are alive.
-bool check_targets(const RecordInfo& info, const Field& field, const BatchObject* values) {
-  PyObject* const target = resolve_target(info, field);
-  if (target == nullptr) return false;
-  if (target == Py_None) return true;
-  const HeapState& heap = *values->heap;
-  const Kinds kinds(heap, reinterpret_cast<PyTypeObject*>(target));
-  int other = -1;  // a kind that does not fit
+// What is wrong with the records of batches, found where no error can be raised.
+struct Faults {
+  Py_ssize_t gone = -1;
+  int kind = -1;  // of a record that the field may not name
+  bool none() const { return gone < 0 && kind < 0; }
+};
+
+// The kind of a record of `values` that is none of those that fit.
+int misfit(const BatchObject* values, const Kinds& kinds) {
+  int other = -1;
   for_each_record(values, 0, values->count, [&](Reference reference, size_t) {
-    const auto kind = heap.heap->kind_of(reference);
+    const auto kind = values->heap->heap->kind_of(reference);
     if (!kinds.fit[kind]) other = kind;
   });
-  if (other < 0) return true;
-  PyErr_Format(PyExc_TypeError, "field %R does not take records of %R", field.name,
-               heap.classes[other]);
-  return false;
+  return other;
 }
 
 }  // namespace
@@ -38,7 +37,7 @@ PyObject* batch_read_references(PyObject* self, PyObject* arguments) {
   if (!PyArg_ParseTuple(arguments, "UO!", &name, &PyType_Type, &type)) return nullptr;
   const BatchObject* const batch = batch_of(self);
   const Field* const field = reference_field(batch, name);
-  if (field == nullptr || !all_alive(batch)) return nullptr;
+  if (field == nullptr) return nullptr;
   auto* const target = reinterpret_cast<PyTypeObject*>(type);
   PyObject* result = new_batch(*batch->heap, target, batch->count);
   if (result == nullptr) return nullptr;
@@ -46,10 +45,12 @@ PyObject* batch_read_references(PyObject* self, PyObject* arguments) {
   CollectedHeap& heap = *batch->heap->heap;
   // Columns are read where the class has them, so every record must be of it. Stores see to that,
   // but not where a slot has been used again, nor in a file that may be damaged.
-  const bool look = heap.references_may_dangle();
   const Kinds kinds(*batch->heap, target);
   Py_ssize_t other = -1;
-  without_gil(batch->count, [&] {
+  Py_ssize_t gone = -1;
+  const auto all_live = [&] { return (gone = first_gone(batch)) < 0; };
+  const bool done = work_on_records(batch, all_live, [&] {
+    const bool look = heap.references_may_dangle();
     Access access(heap);
     for (Py_ssize_t begin = 0; begin < batch->count && other < 0; begin += kPollRecords) {
       heap.poll(access);
@@ -66,13 +67,11 @@ PyObject* batch_read_references(PyObject* self, PyObject* arguments) {
       });
     }
   });
-  if (other >= 0) {
-    Py_DECREF(result);
-    PyErr_Format(PyExc_TypeError, "field %R of the record at index %zd is no %s", name, other,
-                 target->tp_name);
-    return nullptr;
-  }
-  return result;
+  if (done && other < 0) return result;
+  Py_DECREF(result);
+  if (!done) return raise_gone(gone);
+  return PyErr_Format(PyExc_TypeError, "field %R of the record at index %zd is no %s", name, other,
+                      target->tp_name);
 }
 
 PyObject* batch_write_references(PyObject* self, PyObject* arguments) {
@@ -82,9 +81,10 @@ PyObject* batch_write_references(PyObject* self, PyObject* arguments) {
   const BatchObject* const batch = batch_of(self);
   const RecordInfo& info = info_of(batch);
   const Field* const field = reference_field(batch, name);
-  if (field == nullptr || !check_writable(*batch->heap) || !all_alive(batch)) return nullptr;
+  if (field == nullptr || !check_writable(*batch->heap)) return nullptr;
   CollectedHeap& heap = *batch->heap->heap;
   const BatchObject* other = nullptr;
+  PyTypeObject* target = nullptr;  // what the others must be of; null: anything
   Reference one = kNone;
   if (PyObject_TypeCheck(value, info.state->batch_type)) {
     other = batch_of(value);
@@ -92,12 +92,23 @@ PyObject* batch_write_references(PyObject* self, PyObject* arguments) {
       PyErr_SetString(PyExc_ValueError, "the other batch is of another heap or length");
       return nullptr;
     }
-    if (!all_alive(other) || !check_targets(info, *field, other)) return nullptr;
+    PyObject* const resolved = resolve_target(info, *field);
+    if (resolved == nullptr) return nullptr;
+    if (resolved != Py_None) target = reinterpret_cast<PyTypeObject*>(resolved);
   } else if (value != Py_None) {
     if (!check_target(info, *field, value)) return nullptr;
     one = heap.reference_to(handle_of(value)->record);
   }
-  without_gil(batch->count, [&] {
+  Faults faults;
+  const auto all_fit = [&] {
+    faults.gone = first_gone(batch);
+    if (faults.gone < 0 && other != nullptr) faults.gone = first_gone(other);
+    if (faults.gone < 0 && target != nullptr) {
+      faults.kind = misfit(other, Kinds(*batch->heap, target));
+    }
+    return faults.none();
+  };
+  const bool done = work_on_records(batch, all_fit, [&] {
     Access access(heap);
     size_t hint = 0;
     for (Py_ssize_t begin = 0; begin < batch->count; begin += kPollRecords) {
@@ -111,7 +122,10 @@ PyObject* batch_write_references(PyObject* self, PyObject* arguments) {
       });
     }
   });
-  Py_RETURN_NONE;
+  if (done) Py_RETURN_NONE;
+  if (faults.gone >= 0) return raise_gone(faults.gone);
+  return PyErr_Format(PyExc_TypeError, "field %R does not take records of %R", field->name,
+                      batch->heap->classes[faults.kind]);
 }
 
 }  // namespace trimalloc::bindings

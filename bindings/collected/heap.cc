@@ -1,6 +1,6 @@
 // The Heap object: declaring record classes, collecting, and what concerns the heap as a whole.
 // trimalloc.Heap derives from it and adds what is better said in Python.
-#include "bindings/collected/state.h"  // Python.h first
+#include "bindings/collected/turn.h"  // Python.h first
 
 #include <structmember.h>
 
@@ -351,19 +351,23 @@ PyObject* heap_freeze(PyObject* self, PyObject*) {
 
 PyObject* heap_free(PyObject* self, PyObject* record) {
   HeapState* const state = heap_of(self)->state;
-  if (!check_writable(*state)) return nullptr;
+  Turns& turns = state->heap->turns();
   Reference reference = kNone;
-  if (!reference_of(*state, *heap_of(self)->module, record, &reference)) return nullptr;
-  if (info_of(Py_TYPE(record)).container != nullptr) {
-    PyErr_SetString(PyExc_TypeError, "a container is not freed but cleared: call its clear()");
-    return nullptr;  // another thread may be at work in it
-  }
+  do {
+    if (!check_writable(*state)) return nullptr;
+    if (!reference_of(*state, *heap_of(self)->module, record, &reference)) return nullptr;
+    if (info_of(Py_TYPE(record)).container != nullptr) {
+      PyErr_SetString(PyExc_TypeError, "a container is not freed but cleared: call its clear()");
+      return nullptr;  // another thread may be at work in it
+    }
+  } while (!begin_turn_unless_waited(turns, Turns::kFrees));
   {
     Access access(*state->heap);
     state->heap->remove_root(access, handle_of(record)->root);
     handle_of(record)->root = tri::collected::kNoRoot;
     state->heap->free_record(access, reference);
   }
+  turns.end(Turns::kFrees);
   Py_RETURN_NONE;
 }
 

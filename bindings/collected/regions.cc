@@ -5,6 +5,7 @@
 // collected, and no place used again, when it frees them. Containers it leaves out, as free() does.
 // A thread's open regions are a chain.
 #include "bindings/collected/slices.h"  // Python.h first
+#include "bindings/collected/turn.h"
 
 #include <new>
 #include <utility>
@@ -135,6 +136,7 @@ PyObject* end_region(PyObject*, PyObject* capsule) {
   }
   HeapState& heap = *region->heap;
   uint32_t freed = 0;
+  begin_turn(heap.heap->turns(), Turns::kFrees);
   Py_BEGIN_ALLOW_THREADS {
     Access access(*heap.heap);
     for (uint32_t i = 0; i < region->made.count(); ++i) {
@@ -143,6 +145,7 @@ PyObject* end_region(PyObject*, PyObject* capsule) {
     }
     region->made.clear(access);
   }
+  heap.heap->turns().end(Turns::kFrees);
   Py_END_ALLOW_THREADS return PyLong_FromUnsignedLong(freed);
 }
 

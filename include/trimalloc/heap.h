@@ -239,7 +239,9 @@ trimalloc_type trimalloc_type_of(const trimalloc_access *access, trimalloc_ref r
 /* Whether a record or an array lives there; for any number. */
 int trimalloc_is_live(const trimalloc_access *access, trimalloc_ref record);
 
-/* Frees a record now. 0: it was not live. No reference to it may be followed from then on. */
+/* Frees a record now. 0: it was not live. No reference to it may be followed from then on. Unlike
+ * Python's heap.free() it does not wait for a column that Python is reading or writing: not while one
+ * may be that has the record. */
 int trimalloc_free_record(trimalloc_access *access, trimalloc_ref record);
 
 /* --- roots -------------------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@
 #include "engine/frontends/collected/space.h"
 #include "engine/frontends/collected/span_source.h"
 #include "engine/frontends/collected/stop_times.h"
+#include "engine/frontends/collected/turns.h"
 #include "engine/frontends/collected/variable_classes.h"
 #include "engine/frontends/collected/weak_table.h"
 #include "engine/platform/lock.h"
@@ -265,6 +266,8 @@ class CollectedHeap {
   // Frees one record now. False when it is not live. References to it become dangling: reading one
   // finds that out, unless another record has taken its place.
   bool free_record(Access& access, Reference record);
+  // For front ends in which work on many records may meet frees by other threads.
+  Turns& turns() { return turns_; }
   // The same for a record that nothing refers to and nobody is marking.
   bool free_unreferenced(Access& access, Reference record);
   ContainerLocks& container_locks() { return container_locks_; }
@@ -537,6 +540,7 @@ class CollectedHeap {
   bool collect_always_ = false;
   std::atomic<bool> started_cycle_{false};  // a thread has been asked for
   std::atomic<bool> freed_by_hand_{false};
+  Turns turns_;
   std::atomic<bool>* told_of_frees_ = nullptr;
   std::atomic<bool> abandon_{false};  // before a fork: marking is given up
 

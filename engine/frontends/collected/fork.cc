@@ -83,6 +83,7 @@ void CollectedHeap::after_fork_in_parent() {
 // thread that was about to assist takes without a processor. Marking is off, so it changed nothing.
 void CollectedHeap::after_fork_in_child() {
   container_locks_.reset_after_fork();
+  turns_.reset_after_fork();
   markers_.reset_locks_after_fork();
   after_fork_in_parent();
 }

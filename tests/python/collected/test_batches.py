@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
+import time
 from array import array
+from collections.abc import Iterator
 from typing import Any
 
 import numpy
@@ -255,3 +259,57 @@ def test_a_scan_is_read_only_unless_asked() -> None:
     (block,) = g.heap.scan(g.Vertex, write=True)
     block["id"][block.live] += 1
     assert kept.id == 2
+
+
+@pytest.fixture
+def undisturbed() -> Iterator[None]:
+    """Threads run until they wait, so that one which waits goes on just when another lets it."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("how", ["free", "region"])
+@pytest.mark.usefixtures("undisturbed")
+def test_no_record_is_freed_while_a_column_is_written(how: str) -> None:
+    heap = trimalloc.Heap(gc_percent=None)
+
+    @heap.record
+    class Wide:
+        numbers: trimalloc.Array[trimalloc.int64, 500]  # type: ignore[valid-type]
+
+    @heap.record
+    class Other:
+        number: trimalloc.int64
+
+    count = 12_000  # more than the GIL is held for
+    shared: list[Any] = []
+    written: list[None] = []
+    others: list[Any] = []
+
+    def free_and_use_again() -> None:
+        with heap.region() if how == "region" else contextlib.nullcontext():
+            many = Wide.batch(count)
+            last = [many[i] for i in range(count - 200, count)] if how == "free" else []
+            shared.append(many)
+            del many
+            while not written:
+                time.sleep(0.0001)
+            for record in last:
+                heap.free(record)
+        for _ in range(5000):
+            others.append(Other())
+
+    thread = threading.Thread(target=free_and_use_again)
+    thread.start()
+    while not shared:
+        time.sleep(0.001)
+    values = numpy.full((count, 500), -1)
+    shared[0].numbers = values  # once before, because the first time NumPy is looked for
+    written.append(None)
+    with contextlib.suppress(ReferenceError):  # they were freed before
+        shared[0].numbers = values
+    thread.join()
+    assert {other.number for other in others} == {0}
+    heap.verify()
