@@ -38,7 +38,7 @@ unit: $(VENV)/installed $(VENV)/service $(VENV)/examples engine
 	$(BIN)/python -m pytest -q -n 2 -m 'not stress' tests
 
 stress: $(VENV)/installed $(VENV)/service engine
-	$(BIN)/python -m pytest -q -m stress tests
+	$(BIN)/python -m pytest -q -n 2 -m stress tests
 
 proofs:
 	@$(PYTHON) -m proofs
