@@ -85,6 +85,14 @@ bool work_on_records(const BatchObject* batch, IsFit is_fit, Work work) {
   turns.end(Turns::kBulkWork);
   return fit;
 }
+// The same where it is enough that they are alive. False, with an error: one is not.
+template <typename Work>
+bool work_on_living(const BatchObject* batch, Work work) {
+  Py_ssize_t gone = -1;
+  const auto all_live = [&] { return (gone = first_gone(batch)) < 0; };
+  return work_on_records(batch, all_live, work) || raise_gone(gone) != nullptr;
+}
+
 // A batch with room for `count` references, all none.
 PyObject* new_batch(HeapState& heap, PyTypeObject* type, Py_ssize_t count);
 

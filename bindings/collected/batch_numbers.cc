@@ -96,14 +96,6 @@ void note_presence(const BatchObject* batch, char* base, uint32_t bit) {
 
 size_t bytes_of(const Field& field) { return bytes_of_code(field.code) * field.length; }
 
-// False, with an error: a record has been freed.
-template <typename Work>
-bool work_on_living(const BatchObject* batch, Work work) {
-  Py_ssize_t gone = -1;
-  const auto all_live = [&] { return (gone = first_gone(batch)) < 0; };
-  return work_on_records(batch, all_live, work) || raise_gone(gone) != nullptr;
-}
-
 bool read_all(const BatchObject* batch, const Field& field, char* to) {
   return work_on_living(batch, [&] {
     read_column(batch, batch->heap->heap->address_of(kNone) + field.offset, to, bytes_of(field));

@@ -47,9 +47,7 @@ PyObject* batch_read_references(PyObject* self, PyObject* arguments) {
   // but not where a slot has been used again, nor in a file that may be damaged.
   const Kinds kinds(*batch->heap, target);
   Py_ssize_t other = -1;
-  Py_ssize_t gone = -1;
-  const auto all_live = [&] { return (gone = first_gone(batch)) < 0; };
-  const bool done = work_on_records(batch, all_live, [&] {
+  const bool done = work_on_living(batch, [&] {
     const bool look = heap.references_may_dangle();
     Access access(heap);
     for (Py_ssize_t begin = 0; begin < batch->count && other < 0; begin += kPollRecords) {
@@ -69,7 +67,7 @@ PyObject* batch_read_references(PyObject* self, PyObject* arguments) {
   });
   if (done && other < 0) return result;
   Py_DECREF(result);
-  if (!done) return raise_gone(gone);
+  if (!done) return nullptr;
   return PyErr_Format(PyExc_TypeError, "field %R of the record at index %zd is no %s", name, other,
                       target->tp_name);
 }

@@ -634,6 +634,7 @@ void PageHeap::remove_free(Span* span) {
 // the run that a heap grows into mostly does, changes where it is in the sets.
 void PageHeap::reshape(Span* span, PageId first, Pages pages, Pages released) {
   count_free(pages - span->pages, released - span->released);  // may go down: unsigned wraps
+  // Its set is known from the counts alone only where can_give() needs no more.
   const bool stays = arena_.os().page_bytes <= kPageBytes &&
                      span->resident == (released != pages) &&
                      set_of(span).keeps_place(span, first, pages);
