@@ -255,6 +255,7 @@ void CacheTier::sweep(ThreadCache& cache) {
     }
     bin.events = bin.max == 0 ? bin.events / 2 : 0;  // what has no bin may earn it more slowly
   }
+  cache.runway.again = 0;
 }
 
 // Another thread was refused room: whoever holds more than an equal share halves every class.
@@ -298,7 +299,32 @@ void CacheTier::start_keeping(ThreadState& state) {
   leave(*cache);
 }
 
+// Of a block that grew and is freed, or of a runway that another thread took.
+bool CacheTier::make_runway(ThreadState& state, Span* span) {
+  if (caching_.load(std::memory_order_relaxed) != Caching::kByThread) return false;
+  if (!page_heap_.may_be_runway(span)) return false;
+  ThreadCache* cache = enter_own(state);
+  if (cache == nullptr) return false;
+  Runway& runway = cache->runway;
+  if (!runway.allowed && ++runway.again >= tunable::kRunwayAfter) {
+    runway.again = 0;
+    runway.allowed = claim(*cache, tunable::kRunwayBytes);
+  }
+  const bool kept = runway.allowed && runway.span == nullptr && page_heap_.make_runway(span) &&
+                    cache->keep_runway(span);
+  leave(*cache);
+  return kept;
+}
+
 void CacheTier::stop_keeping(ThreadCache& cache) {
+  if (cache.runway.allowed) {
+    if (Span* span = cache.runway.span) {
+      span->state = SpanState::kLarge;
+      page_heap_.free(span);
+    }
+    cache.runway = Runway();
+    unclaim(cache, tunable::kRunwayBytes);
+  }
   if (!cache.kept.allowed) return;
   if (Span* span = cache.kept.span) {
     span->state = SpanState::kLarge;

@@ -41,9 +41,12 @@ struct CachedObjects {
       if (count <= cache.bins[i].room) objects[i] += count;
     }
     large_taken += cache.kept.taken;
-    if (cache.kept.span == nullptr) return;
+    if (cache.kept.span != nullptr) add_large(cache.kept.pages);
+    if (cache.runway.span != nullptr) add_large(cache.runway.pages);
+  }
+  void add_large(Pages pages) {
     ++objects[kLargeClass];
-    large_pages += cache.kept.pages;
+    large_pages += pages;
   }
   uint64_t objects[kSizeClasses] = {};
   uint64_t large_pages = 0;
@@ -111,6 +114,17 @@ class CacheTier {
     if (__builtin_expect(cache->kept.allowed, 1)) return cache->keep(span);
     start_keeping(state);
     return false;
+  }
+
+  // Where a block of the thread's that grows to `bytes` begins, nullptr if nowhere; and keeps what
+  // one that grew has left when it is freed, or says no.
+  Span* take_runway(ThreadState& state, size_t bytes) {
+    return state.active.load(std::memory_order_relaxed)->take_runway(bytes);
+  }
+  bool keep_runway(ThreadState& state, Span* span) {
+    ThreadCache* const cache = state.active.load(std::memory_order_relaxed);
+    if (cache->runway.span != nullptr) return false;
+    return (span->runway && cache->keep_runway(span)) || make_runway(state, span);
   }
 
   // The thread is ending, and gets no cache again. Its cache waits for the next thread, or goes.
@@ -188,6 +202,7 @@ class CacheTier {
   void flush_oldest(ThreadCache& cache, SizeClass size_class, uint32_t count);
   void flush_all(ThreadCache& cache);
   void start_keeping(ThreadState& state);
+  bool make_runway(ThreadState& state, Span* span);
   void stop_keeping(ThreadCache& cache);
   void look_over(ThreadCache& cache);
   void note_pace(ThreadCache& cache);

@@ -68,6 +68,18 @@ struct Kept {
   uint64_t taken = 0;     // blocks that were kept and came back
 };
 
+// Where the next block that grows past kRunwayFromBytes is moved to, instead of being copied from
+// class to class: whole pages, which the last block that grew so far has left. The block grows
+// there without a lock, to the end of the pages, and leaves them to the next one when it is freed
+// or becomes smaller; past the end they are its own. The owner takes a runway and puts it back as
+// it does a kept block.
+struct Runway {
+  Span* span = nullptr;
+  Pages pages = 0;       // its length, while there is one
+  bool allowed = false;  // the budget has room for it; written under the cache's lock
+  uint8_t again = 0;     // blocks that grew and were freed of late, while it is not allowed
+};
+
 struct ThreadCache {
   constexpr ThreadCache() {
     for (unsigned i = 0; i < kSizeClasses; ++i) top[i] = limit[i] = g_null_slot;
@@ -121,6 +133,24 @@ struct ThreadCache {
     return true;
   }
 
+  // For a block that grows to `bytes`; nullptr: there is none, or it is too short.
+  Span* take_runway(size_t bytes) {
+    Span* const span = runway.span;
+    if (span == nullptr || bytes > bytes_of(runway.pages)) return nullptr;
+    runway.span = nullptr;
+    span->state = SpanState::kLarge;
+    span->used = static_cast<uint32_t>(bytes);
+    return span;
+  }
+  // False: it goes to the page heap.
+  bool keep_runway(Span* span) {
+    if (!runway.allowed || runway.span != nullptr) return false;
+    span->state = SpanState::kKept;
+    runway.span = span;
+    runway.pages = span->pages;
+    return true;
+  }
+
   uint32_t count(unsigned size_class) const {
     return bins[size_class].slots == nullptr
                ? 0
@@ -131,6 +161,7 @@ struct ThreadCache {
   void** limit[kSizeClasses];
   Bin bins[kSizeClasses];
   Kept kept;
+  Runway runway;
   // A processor's: something was taken since this was last cleared.
   std::atomic<uint8_t> used{0};
 

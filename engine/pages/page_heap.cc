@@ -200,7 +200,7 @@ bool PageHeap::take_headroom_back(Pages pages) {
     if (counters_.headroom == 0) break;
     Span* span = arena_.span_of(page);
     if (span->state == SpanState::kLarge && span->headroom != 0) {
-      span = cut_tail(span, span->pages);
+      span = cut_tail(span, span->pages, false);
       if (span == nullptr) break;
     }
     page = span->end_of_run();
@@ -273,7 +273,7 @@ Span* PageHeap::carve(Span* span, Pages offset, Pages pages, Pages headroom) {
 void PageHeap::hand_out(Span* span, Pages was_released) {
   span->released = was_released;
   span->zero = was_released == span->pages;
-  span->remapped = span->grown = false;
+  span->remapped = span->grown = span->risen = span->runway = false;
   span->zeroing = keep_bits_ && !span->zero && was_released != 0;
   if (was_released != 0 && !span->zeroing) arena_.set_released(span->first, span->pages, false);
 }
@@ -390,10 +390,9 @@ void PageHeap::free(Span* span) {
 // The caller holds the lock. `emptied`: its pages have no memory any more.
 void PageHeap::put_back(Span* span, bool emptied) {
   TRI_CHECK(span->state == SpanState::kLarge);
-  if (!emptied && span->pages <= resident_pages() / tunable::kDebtLargeSlackPart) {
-    largest_freed_ = std::max(largest_freed_, span->pages);
-  }
+  if (!emptied) note_freed(span->pages);
   if (span->remapped) remapped_.fetch_sub(1, std::memory_order_relaxed);
+  end_runway(span);
   counters_.large_in_use -= span->pages + span->headroom;
   counters_.headroom -= span->headroom;
   --counters_.large_objects;
@@ -409,6 +408,12 @@ void PageHeap::put_back(Span* span, bool emptied) {
   const bool grown = span->grown;
   Span* const run = merge_and_insert(span);
   if (grown) last_grown_ = run;
+}
+
+// Of a block that came back with its memory.
+void PageHeap::note_freed(Pages pages) {
+  if (pages > resident_pages() / tunable::kDebtLargeSlackPart) return;
+  largest_freed_ = std::max(largest_freed_, pages);
 }
 
 // Pages that are about to be free, and still the caller's alone, lie in a mapping that realloc has
@@ -477,7 +482,8 @@ bool PageHeap::extend(Span* span, Pages pages, size_t requested) {
   }
   const Pages from_headroom = std::min(needed, span->headroom);
   const Pages from_next = needed - from_headroom;
-  const Pages was_released = arena_.count_released(span->end(), needed);
+  const Pages next_released = from_next == 0 ? 0 : released_in(next, next->first, from_next);
+  const Pages was_released = from_headroom + next_released;
   if (!admit(size_t{granted_pages()} + was_released)) return false;
   if (from_next != 0) {
     const Pages rest = next->pages - from_next;
@@ -485,8 +491,7 @@ bool PageHeap::extend(Span* span, Pages pages, size_t requested) {
       remove_free(next);
       destroy(next);
     } else {
-      const Pages taken = released_in(next, next->first, from_next);
-      reshape(next, next->first + from_next, rest, next->released - taken);
+      reshape(next, next->first + from_next, rest, next->released - next_released);
     }
   }
   const PageId first = span->end();
@@ -508,14 +513,7 @@ void PageHeap::shrink(Span* span, Pages pages, size_t requested) {
       (span->remapped && join_mapping(first, tail)) || release_untouched(first, tail);
   const Guard guard(lock_);
   note_requested(span, requested);
-  if (emptied) {
-    arena_.set_released(first, tail, true);
-    ++counters_.releases;
-    counters_.released_pages += tail;
-  }
-  const bool cut = cut_tail(span, pages) != nullptr;
-  // Else it is the program's still, and reads as zero.
-  if (!cut && emptied) arena_.set_released(first, tail, false);
+  cut_tail(span, pages, emptied);
 }
 
 // Pages that are about to be free, and still the caller's alone, of which hardly any has ever been
@@ -535,14 +533,46 @@ bool PageHeap::release_untouched(PageId first, Pages pages) {
          arena_.release(begin, bytes);
 }
 
-// What lies behind the first `pages` of a large block, head-room included, becomes free. Returns
-// the run that it is in; nullptr: there is no memory for its structure.
-Span* PageHeap::cut_tail(Span* span, Pages pages) {
+bool PageHeap::make_runway(Span* span) {
+  if (span->runway) return true;
+  constexpr Pages kLength = tunable::kRunwayBytes >> kPageShift;
+  const Pages pages = std::min(span->pages, kLength);
+  const Pages tail = span->pages - pages;
+  const bool emptied = span->remapped && tail != 0 && join_mapping(span->first + pages, tail);
+  const Guard guard(lock_);
+  if (!emptied) note_freed(span->pages);
+  if (tail + span->headroom != 0) {
+    Span* const behind = cut_tail(span, pages, emptied);
+    if (behind == nullptr) return false;
+    last_grown_ = behind;
+  }
+  note_requested(span, bytes_of(pages));
+  span->runway = true;
+  runways_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+// It is a block like others from now on, or free.
+void PageHeap::end_runway(Span* span) {
+  if (!span->runway) return;
+  span->runway = false;
+  runways_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// What lies behind the first `pages` of a large block, head-room included, becomes free; `emptied`:
+// it has no memory any more. Returns the run that it is in; nullptr: there is no memory for its
+// structure. Then it is the block's still, and what was emptied reads as zero.
+Span* PageHeap::cut_tail(Span* span, Pages pages, bool emptied) {
   const PageId first = span->first + pages;
   const Pages tail = span->pages - pages;
-  const Pages released = span->headroom + arena_.count_released(first, tail);
-  Span* freed = new_span(first, tail + span->headroom, released);
+  Span* freed = new_span(first, tail + span->headroom, 0);
   if (freed == nullptr) return nullptr;
+  if (emptied) {
+    arena_.set_released(first, tail, true);
+    ++counters_.releases;
+    counters_.released_pages += tail;
+  }
+  freed->released = span->headroom + arena_.count_released(first, tail);
   counters_.large_in_use -= freed->pages;
   counters_.headroom -= span->headroom;
   span->pages = pages;
@@ -557,6 +587,7 @@ void PageHeap::set_requested(Span* span, size_t requested) {
 }
 
 void PageHeap::note_requested(Span* span, size_t requested) {
+  end_runway(span);
   counters_.large_requested_bytes += requested - span->requested;  // may go down: unsigned wraps
   span->requested = requested;
 }
@@ -842,7 +873,7 @@ void PageHeap::verify() {
         seen.small_in_use += span->pages;
         break;
       case SpanState::kKept:
-        TRI_CHECK(span->is_plain());
+        TRI_CHECK(span->runway ? span->headroom == 0 : span->is_plain());
         [[fallthrough]];
       case SpanState::kLarge:
         TRI_CHECK(span->headroom == 0 || span->grown);

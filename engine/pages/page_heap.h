@@ -109,6 +109,14 @@ class PageHeap {
   // A large block stays as it is; the program now wants `requested` bytes of it.
   void set_requested(Span* span, size_t requested);
 
+  // Whether a block that is freed, one that has risen or a runway's, may leave a runway. Cheap.
+  bool may_be_runway(const Span* span) const {
+    return span->runway ||
+           (span->risen && runways_.load(std::memory_order_relaxed) < tunable::kMaxRunways);
+  }
+  // Cuts such a block, which the program is done with, down to a runway. False: it is as it was.
+  bool make_runway(Span* span);
+
   // Gives a large span back.
   void free(Span* span);
   // Gives spans of a size class back, whose live bits are clear. Returns how many: fewer when there
@@ -190,10 +198,11 @@ class PageHeap {
   Span* find_best_fit(Pages pages);
   bool await_release();
   bool take_headroom_back(Pages pages);
-  Span* cut_tail(Span* span, Pages pages);
+  Span* cut_tail(Span* span, Pages pages, bool emptied);
   Span* find_aligned(Pages pages, Pages alignment, Pages* offset);
   Span* find_growing(Pages pages);
   Span* longest_free() const;
+  void end_runway(Span* span);
   Span* carve(Span* span, Pages offset, Pages pages, Pages headroom);
   void hand_out(Span* span, Pages was_released);
   Span* with_memory(Span* span);
@@ -218,6 +227,7 @@ class PageHeap {
   FreeSpans& set_of(const Span* span) { return span->resident ? resident_ : released_; }
   void destroy(Span* span);
   void put_back(Span* span, bool emptied);
+  void note_freed(Pages pages);
   bool join_mapping(PageId first, Pages pages);
   bool release_untouched(PageId first, Pages pages);
   Pages unshared(PageId* first, Pages pages) const;
@@ -237,6 +247,7 @@ class PageHeap {
   // What was free after the last block that had grown. Never freed to libc: it can be read for
   // ever.
   Span* last_grown_ = nullptr;
+  std::atomic<uint32_t> runways_{0};  // spans that are one; written under the lock
   PageHeapCounters counters_;
   std::atomic<Pages> glance_{0};  // counters_.free_resident, written under the lock
   Pages low_water_ = 0;

@@ -72,11 +72,16 @@ struct Span : SpanHead {
   bool remapped : 1 = false;  // large: realloc has moved its mapping here
   bool zeroing : 1 = false;   // large: calloc has yet to clear some of it: see the page bits
   bool grown : 1 = false;     // large: it grows by realloc
+  bool risen : 1 = false;     // large: its block was an object of a class before it grew
+  bool runway : 1 = false;    // large: where blocks rise one after the other (thread_cache.h)
   // In a collected heap:
-  uint8_t place = 0;           // which of its source's lists it is on
-  uint16_t swept = 0;          // the collection after which it was swept, modulo 2^16
-  uint16_t pins = 0;           // views of the program on its memory
-  uint32_t slot_granules = 0;  // the length of a record
+  uint8_t place = 0;   // which of its source's lists it is on
+  uint16_t swept = 0;  // the collection after which it was swept, modulo 2^16
+  uint16_t pins = 0;   // views of the program on its memory
+  union {
+    uint32_t slot_granules = 0;  // the length of a record
+    uint32_t used;               // a runway: what the program last asked for, in bytes
+  };
   // Free: in a tree. Of the structure, not of the span, which may become longer or shorter where it
   // is; kept, because a look at every span on the way down would cost two multiplications.
   uint32_t priority = priority_of(this);

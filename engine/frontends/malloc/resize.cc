@@ -2,14 +2,15 @@
 // otherwise.
 //
 //   small: stays while the new size fits and at least half of the object is used; what grows past
-//          16 KiB becomes whole pages, which can grow where they lie
+//          16 KiB becomes whole pages, which can grow where they lie, and what grows past 512 bytes
+//          moves to the runway of its thread, if that has one (cache/thread_cache.h)
 //   large: shrinks by splitting its tail off, down to 16 KiB; grows into its head-room, the free
 //          span behind it or new arena; else moves, from 1 MiB on by page tables alone if it moves
 //          to pages without memory
 //
 // What becomes whole pages, and a large block that grows for the second time, moves to where
 // untouched addresses follow it, so that the growth of one buffer copies it a few times at most,
-// whatever the step.
+// whatever the step. On a runway it is not copied at all.
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -31,21 +32,42 @@ void* move_by_copy(void* block, size_t old_bytes, size_t bytes) {
   return fresh;
 }
 
+// A small block that grows, to where its next sizes find room. nullptr: there is no such place.
+void* move_to_runway(void* block, size_t old_bytes, size_t bytes) {
+  if (bytes < tunable::kRunwayFromBytes) return nullptr;
+  Span* const runway = g_tiers.caches.take_runway(t_state, bytes);
+  if (runway == nullptr) return nullptr;
+  void* const begin = g_tiers.arena.address_of(runway->first);
+  std::memcpy(begin, block, old_bytes);
+  deallocate(block);
+  return begin;
+}
+
 // A block that outgrows what is copied from class to class.
 void* move_to_pages(void* block, size_t old_bytes, size_t bytes) {
   Span* fresh = g_tiers.page_heap.allocate_growing(static_cast<Pages>(pages_for(bytes)), bytes);
   if (fresh == nullptr) return nullptr;
+  fresh->risen = old_bytes <= tunable::kResizedPagesBytes;
   void* const begin = g_tiers.arena.address_of(fresh->first);
   std::memcpy(begin, block, old_bytes);
   deallocate(block);
   return begin;
 }
 
+// A runway's block that becomes smaller is done with growing.
+bool stays_on_runway(Span* span, size_t bytes) {
+  if (!span->runway || bytes < span->used || bytes > bytes_of(span->pages)) return false;
+  span->used = static_cast<uint32_t>(bytes);
+  return true;
+}
+
 // The usual step of a block that grows: nothing moves, and only the statistics would know of the
 // new size, which is not worth a lock.
-bool stays_within_its_pages(Span* span, size_t bytes) {
-  if (bytes < tunable::kResizedPagesBytes || pages_for(bytes) != span->pages) return false;
-  if (span->pages != pages_for(span->requested)) return false;
+[[gnu::always_inline]] inline bool stays_within_its_pages(Span* span, size_t bytes) {
+  if (pages_for(bytes) != span->pages || bytes < tunable::kResizedPagesBytes ||
+      span->pages != pages_for(span->requested)) {
+    return stays_on_runway(span, bytes);
+  }
   span->grown = span->grown || bytes > span->requested;
   return true;
 }
@@ -81,6 +103,7 @@ void* move_large(Span* span, size_t bytes) {
                         page_heap.may_remap() && arena.reserved() &&
                         arena.os().page_bytes <= kPageBytes && arena.remap(from, to, old_bytes);
   fresh->grown = true;
+  fresh->risen = span->risen;
   if (remapped) {
     page_heap.finish_remap(span, fresh);
     g_tiers.remapped_bytes.fetch_add(old_bytes, std::memory_order_relaxed);
@@ -140,6 +163,25 @@ Span* large_span_at(const void* block) {
   return begins_here && g_tiers.caches.caching() ? span : nullptr;
 }
 
+// `result`: what was tried, nullptr when there is no memory for it. A block that cannot be moved to
+// something smaller is still large enough.
+void* result_or_block(void* result, void* block, size_t old_bytes, size_t bytes) {
+  if (result != nullptr) return result;
+  if (bytes <= old_bytes) return block;
+  errno = ENOMEM;
+  return nullptr;
+}
+
+[[gnu::noinline]] void* reallocate_large(Span* span, void* block, size_t bytes, void* caller) {
+  if (stays_within_its_pages(span, bytes)) return block;
+  const size_t old_bytes = bytes_of(span->pages);
+  void* result = nullptr;
+  if (!is_impossible(bytes)) {
+    result = resize_pages(caller, [=] { return resize_large(span, block, bytes); });
+  }
+  return result_or_block(result, block, old_bytes, bytes);
+}
+
 [[gnu::noinline]] void* reallocate_slow(void* block, size_t bytes, void* caller) {
   if (bytes == 0) {  // glibc's reading of the standards: free, and nothing in return
     deallocate(block);
@@ -149,29 +191,21 @@ Span* large_span_at(const void* block) {
   const size_t old_bytes = known != 0 ? known : checked_bytes("realloc", block);
   const Arena& arena = g_tiers.arena;
   const bool ours = arena.contains(block);
-  Span* large = nullptr;
   if (ours && arena.class_of(arena.page_of(block)) == kLargeClass) {
-    large = arena.span_of(arena.page_of(block));
-    if (stays_within_its_pages(large, bytes)) return block;
-  } else if (fits_object(bytes, old_bytes)) {
-    return block;
+    return reallocate_large(arena.span_of(arena.page_of(block)), block, bytes, caller);
   }
-  if (is_impossible(bytes)) {
-    errno = ENOMEM;
-    return nullptr;
-  }
+  if (fits_object(bytes, old_bytes)) return block;
   void* result = nullptr;
-  if (large != nullptr) {
-    result = resize_pages(caller, [=] { return resize_large(large, block, bytes); });
-  } else if (ours && bytes > old_bytes && bytes > tunable::kResizedPagesBytes) {
-    result = resize_pages(caller, [=] { return move_to_pages(block, old_bytes, bytes); });
-  } else {
-    result = move_by_copy(block, old_bytes, bytes);
+  if (!is_impossible(bytes)) {
+    const bool grows = ours && bytes > old_bytes;
+    if (grows && bytes > tunable::kResizedPagesBytes) {
+      result = resize_pages(caller, [=] { return move_to_pages(block, old_bytes, bytes); });
+    } else {
+      if (grows) result = move_to_runway(block, old_bytes, bytes);
+      if (result == nullptr) result = move_by_copy(block, old_bytes, bytes);
+    }
   }
-  // A block that cannot be moved to something smaller is still large enough.
-  if (result == nullptr && bytes <= old_bytes) return block;
-  if (result == nullptr) errno = ENOMEM;
-  return result;
+  return result_or_block(result, block, old_bytes, bytes);
 }
 
 }  // namespace
@@ -185,6 +219,7 @@ void* reallocate(void* block, size_t bytes) {
       if (fits_object(bytes, object_bytes)) return block;
     } else if (Span* span = large_span_at(block)) {
       if (stays_within_its_pages(span, bytes)) return block;
+      return reallocate_large(span, block, bytes, __builtin_return_address(0));
     }
   }
   return reallocate_slow(block, bytes, __builtin_return_address(0));

@@ -96,6 +96,112 @@ CASE(WhatGrowsPastSixteenKiBBecomesPages) {
   MallocEngine::verify();
 }
 
+// Grows by little steps, filling what is new, from one size to another. Returns where it is.
+void* grow(void* block, size_t from, size_t to) {
+  fill(block, 0, from);
+  for (size_t bytes = from; bytes < to;) {
+    const size_t next = std::min(bytes + bytes / 4, to);
+    block = reallocate(block, next);
+    CHECK(block != nullptr);
+    check(block, bytes);
+    fill(block, bytes, next);
+    bytes = next;
+  }
+  return block;
+}
+// So often that the next one begins on a runway.
+void grow_and_go_often() {
+  for (unsigned i = 0; i < 2 * tunable::kRunwayAfter; ++i) {
+    deallocate(grow(allocate(64), 64, 100 * kKiB));
+  }
+}
+
+CASE(BlocksThatGrowOftenAreMovedOnce) {
+  MallocEngine engine;
+  grow_and_go_often();
+  void* block = grow(allocate(64), 64, 400);
+  CHECK(small_bytes(block) != 0);
+  block = grow(block, 400, 600);
+  CHECK_EQ(small_bytes(block), 0u);
+  CHECK_EQ(usable_bytes(block), tunable::kRunwayBytes);
+  CHECK(grow(block, 600, tunable::kRunwayBytes) == block);
+  // The next steps are those of any large block.
+  block = grow(block, tunable::kRunwayBytes, 100 * kKiB);
+  CHECK(reallocate(block, 70 * kKiB) == block);
+  check(block, 70 * kKiB);
+  CHECK_EQ(usable_bytes(block), 72 * kKiB);
+  MallocEngine::verify();
+  deallocate(block);
+  MallocEngine::verify();
+}
+
+CASE(ABlockThatBecomesSmallerLeavesTheRunway) {
+  MallocEngine engine;
+  grow_and_go_often();
+  void* const runway = grow(allocate(64), 64, 3000);
+  CHECK_EQ(usable_bytes(runway), tunable::kRunwayBytes);
+  CHECK(reallocate(runway, 3000) == runway);
+  void* const exact = reallocate(runway, 2900);
+  CHECK(exact != runway);
+  check(exact, 2900);
+  CHECK(small_bytes(exact) < 3500);
+  // And the next one has it.
+  void* const next = grow(allocate(64), 64, 20 * kKiB);
+  CHECK(next == runway);
+  CHECK(reallocate(next, 17 * kKiB) == runway);
+  CHECK_EQ(usable_bytes(next), 24 * kKiB);
+  MallocEngine::verify();
+  deallocate(exact);
+  deallocate(next);
+  MallocEngine::verify();
+}
+
+CASE(ARunwayIsForOneBlockAtATime) {
+  MallocEngine engine;
+  grow_and_go_often();
+  void* first = grow(allocate(64), 64, 1000);
+  void* second = grow(allocate(64), 64, 1000);
+  CHECK_EQ(small_bytes(first), 0u);
+  CHECK(small_bytes(second) != 0);
+  first = grow(first, 1000, 200 * kKiB);
+  second = grow(second, 1000, 200 * kKiB);
+  check(first, 200 * kKiB);
+  check(second, 200 * kKiB);
+  deallocate(first);
+  deallocate(second);
+  MallocEngine::verify();
+}
+
+// As one of blocks that go one after the other leaves its place to the next, of two that grow by
+// turns each comes to have a place of its own.
+CASE(TwoThatGrowByTurnsStopMoving) {
+  MallocEngine engine;
+  constexpr size_t kLast = 3 * kMiB;
+  const auto grow_two = [] {
+    unsigned moves = 0;
+    void* blocks[2] = {filled(64), filled(64)};
+    for (size_t bytes = 64; bytes < kLast;) {
+      const size_t next = bytes + bytes / 8 + 8;
+      for (void*& block : blocks) {
+        void* const moved = reallocate(block, next);
+        moves += bytes >= 2 * tunable::kResizedPagesBytes && moved != block ? 1 : 0;
+        block = moved;
+        fill(block, bytes, next);
+      }
+      bytes = next;
+    }
+    for (void* block : blocks) {
+      check(block, kLast);
+      deallocate(block);
+    }
+    return moves;
+  };
+  unsigned moves = 0;
+  for (int i = 0; i < 200; ++i) moves = grow_two();
+  CHECK_EQ(moves, 0u);
+  MallocEngine::verify();
+}
+
 CASE(MovesABigBlockByItsPageTables) {
   MallocEngine engine;
   void* block = filled(4 * kMiB);
