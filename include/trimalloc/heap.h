@@ -17,8 +17,9 @@
  * Four rules:
  *   1. References are stored by trimalloc_store and nothing else, memcpy included.
  *   2. What is neither reachable from a root nor made since the last call that may collect can be
- *      gone. Calls that may collect: trimalloc_new and its like, trimalloc_poll, trimalloc_collect.
- *      So what a function holds in local variables goes onto a stack of roots before such a call.
+ *      gone. Calls that may collect: trimalloc_new and its like, trimalloc_poll, trimalloc_collect,
+ *      in a heap that Python uses too also trimalloc_free_record. So what a function holds in local
+ *      variables goes onto a stack of roots before such a call.
  *   3. Records stay where they are: pointers into them are good as long as the record lives.
  *   4. Between trimalloc_enter and trimalloc_leave the collector cannot begin or end, and nobody else
  *      who needs that can go on: no waiting there, for locks, files or other threads, no fork, and in
@@ -239,9 +240,9 @@ trimalloc_type trimalloc_type_of(const trimalloc_access *access, trimalloc_ref r
 /* Whether a record or an array lives there; for any number. */
 int trimalloc_is_live(const trimalloc_access *access, trimalloc_ref record);
 
-/* Frees a record now. 0: it was not live. No reference to it may be followed from then on. Unlike
- * Python's heap.free() it does not wait for a column that Python is reading or writing: not while one
- * may be that has the record. */
+/* Frees a record now. 0: it was not live. No reference to it may be followed from then on. While
+ * Python reads or writes a column of this heap it waits, and may collect meanwhile; should there be
+ * no memory then to keep the record for so long, it does nothing, and errno is ENOMEM. */
 int trimalloc_free_record(trimalloc_access *access, trimalloc_ref record);
 
 /* --- roots -------------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 //   c_containers.cc  containers
 //   c_files.cc       saving and opening
 //   c_walks.cc       regions, walks, what has been reclaimed
+//   c_frees.h        waiting for a turn to free
 //   c_interface.cc   being inside, records, roots, weak references
 //   c_inline.c       the header's inline functions, for callers that cannot read it
 //

@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "engine/frontends/collected/c_access.h"
+#include "engine/frontends/collected/c_frees.h"
 
 using namespace tri::collected;
 
@@ -76,6 +77,11 @@ int trimalloc_is_live(const trimalloc_access* access, trimalloc_ref record) {
 }
 
 int trimalloc_free_record(trimalloc_access* access, trimalloc_ref record) {
+  FreesTurn turn(access);
+  if (!turn.begin(record)) {
+    if (heap_of(access).is_live(record)) errno = ENOMEM;
+    return 0;
+  }
   return heap_of(access).free_record(held(access), record) ? 1 : 0;
 }
 

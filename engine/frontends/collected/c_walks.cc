@@ -1,5 +1,6 @@
 // For C: regions, walks along all references, and what the collector has freed of watched types.
 #include "engine/frontends/collected/c_access.h"
+#include "engine/frontends/collected/c_frees.h"
 #include "engine/frontends/collected/whole_graph.h"
 
 using namespace tri::collected;
@@ -85,6 +86,8 @@ int trimalloc_region_keep(trimalloc_access* access, trimalloc_region* region,
 size_t trimalloc_region_end(trimalloc_access* access, trimalloc_region* region) {
   RootedList& list = list_of(region);
   size_t freed = 0;
+  FreesTurn turn(access);
+  turn.begin();
   for (uint32_t i = 0; i < list.count(); ++i) {
     if (i % kPollRecords == 0) heap_of(access).poll(held(access));
     freed += heap_of(access).free_record(held(access), list[i]) ? 1 : 0;

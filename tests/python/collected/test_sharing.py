@@ -8,11 +8,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from support.programs import Programs
 
@@ -33,6 +34,9 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "root_add": (_NUMBER, (_POINTER, _REFERENCE)),
     "root_remove": (None, (_POINTER, _NUMBER)),
     "free_record": (ctypes.c_int, (_POINTER, _REFERENCE)),
+    "region_begin": (None, (_POINTER, _POINTER)),
+    "region_add": (ctypes.c_int, (_POINTER, _POINTER, _REFERENCE)),
+    "region_end": (_POINTER, (_POINTER, _POINTER)),
     "type_of": (_NUMBER, (_POINTER, _REFERENCE)),
     "is_live": (ctypes.c_int, (_POINTER, _REFERENCE)),
 }
@@ -90,6 +94,58 @@ def shared(references: int) -> Shared:
         next: Link | None
 
     return Shared(Library(references), heap, Link)
+
+
+# A column of so many is written without the GIL; what was freed meanwhile would be written, too,
+# when another record has its place.
+@pytest.mark.parametrize("how", ["free", "region"])
+def test_what_c_frees_waits_for_a_column(references: int, how: str) -> None:
+    heap = trimalloc.Heap(gc_percent=None)
+
+    @heap.record
+    class Wide:
+        numbers: trimalloc.Array[trimalloc.int64, 500]  # type: ignore[valid-type]
+
+    @heap.record
+    class Other:
+        number: trimalloc.int64
+
+    library = Library(references)
+    count = 12_000
+    many = Wide.batch(count)
+    last = [heap.to_reference(many[i]) for i in range(count - 200, count)]
+    values = numpy.full((count, 500), -1)
+    many.numbers = values  # once before, because the first time NumPy is looked for
+    written: list[None] = []
+    others: list[Any] = []
+    freed: list[int] = []
+
+    def free_and_use_again() -> None:
+        region = ctypes.addressof(memory := ctypes.create_string_buffer(256))
+        with library.inside(heap) as access:
+            library.region_begin(access, region)
+            if how == "region":
+                assert all(library.region_add(access, region, one) for one in last)
+        while not written:
+            time.sleep(0.0001)
+        with library.inside(heap) as access:
+            freed.append(library.region_end(access, region))
+        for reference in last:
+            with library.inside(heap) as access:
+                freed.append(library.free_record(access, reference))
+        del memory
+        others.extend(Other() for _ in range(5000))
+
+    thread = threading.Thread(target=free_and_use_again)
+    thread.start()
+    written.append(None)
+    with suppress(ReferenceError):  # they were freed before
+        for _ in range(20):
+            many.numbers = values
+    thread.join()
+    assert sum(freed) == len(last)
+    assert {other.number for other in others} == {0}
+    heap.verify()
 
 
 def test_c_reads_and_changes_what_python_has_made(shared: Shared) -> None:
