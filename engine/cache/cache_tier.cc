@@ -310,26 +310,23 @@ bool CacheTier::make_runway(ThreadState& state, Span* span) {
     runway.again = 0;
     runway.allowed = claim(*cache, tunable::kRunwayBytes);
   }
-  const bool kept = runway.allowed && runway.span == nullptr && page_heap_.make_runway(span) &&
-                    cache->keep_runway(span);
+  const bool kept = runway.is_wanted() && page_heap_.make_runway(span) && cache->keep_runway(span);
   leave(*cache);
   return kept;
 }
 
+void CacheTier::free_kept(Span* span) {
+  if (span == nullptr) return;
+  span->state = SpanState::kLarge;
+  page_heap_.free(span);
+}
+
 void CacheTier::stop_keeping(ThreadCache& cache) {
-  if (cache.runway.allowed) {
-    if (Span* span = cache.runway.span) {
-      span->state = SpanState::kLarge;
-      page_heap_.free(span);
-    }
-    cache.runway = Runway();
-    unclaim(cache, tunable::kRunwayBytes);
-  }
+  free_kept(cache.runway.span);
+  if (cache.runway.allowed) unclaim(cache, tunable::kRunwayBytes);
+  cache.runway = Runway();  // its habit, too, which is not that of the next thread
   if (!cache.kept.allowed) return;
-  if (Span* span = cache.kept.span) {
-    span->state = SpanState::kLarge;
-    page_heap_.free(span);
-  }
+  free_kept(cache.kept.span);
   kept_taken_.fetch_add(cache.kept.taken, std::memory_order_relaxed);
   cache.kept = Kept();
   keepers_.fetch_sub(1, std::memory_order_relaxed);

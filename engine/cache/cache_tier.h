@@ -203,6 +203,7 @@ class CacheTier {
   void flush_all(ThreadCache& cache);
   void start_keeping(ThreadState& state);
   bool make_runway(ThreadState& state, Span* span);
+  void free_kept(Span* span);
   void stop_keeping(ThreadCache& cache);
   void look_over(ThreadCache& cache);
   void note_pace(ThreadCache& cache);

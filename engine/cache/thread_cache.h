@@ -12,7 +12,8 @@
 //
 // Who touches a processor's cache: cache/processor_caches.h says. A thread's: the owner, and the
 // scavenger when the owner is asleep, by this protocol:
-//   * the owner reaches its cache, stacks and kept block, only through `ThreadState::active`. Slow
+//   * the owner reaches its cache, stacks, kept block and runway, only through
+//   `ThreadState::active`. Slow
 //     paths hold `lock`;
 //   * to empty the cache of a thread that has used next to no CPU for a while, the scavenger takes
 //   `lock`,
@@ -78,6 +79,8 @@ struct Runway {
   Pages pages = 0;       // its length, while there is one
   bool allowed = false;  // the budget has room for it; written under the cache's lock
   uint8_t again = 0;     // blocks that grew and were freed of late, while it is not allowed
+
+  bool is_wanted() const { return allowed && span == nullptr; }
 };
 
 struct ThreadCache {
@@ -144,7 +147,7 @@ struct ThreadCache {
   }
   // False: it goes to the page heap.
   bool keep_runway(Span* span) {
-    if (!runway.allowed || runway.span != nullptr) return false;
+    if (!runway.is_wanted()) return false;
     span->state = SpanState::kKept;
     runway.span = span;
     runway.pages = span->pages;

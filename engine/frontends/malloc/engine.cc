@@ -203,10 +203,9 @@ void deallocate_slow(void* block) {
     Span* span = checked_large("free", block);
     // Before the block is free: starting the thread allocates, and should not find its pages.
     g_background.note_activity(__builtin_return_address(0), span->pages);
-    const bool kept = span->risen ? g_tiers.caches.keep_runway(t_state, span)
-                                  : g_tiers.caches.keep(t_state, span);
-    if (kept) return;
-    g_tiers.page_heap.free(span);
+    if (!span->risen && g_tiers.caches.keep(t_state, span)) return;
+    // What lies behind a runway becomes free like any block.
+    if (!span->risen || !g_tiers.caches.keep_runway(t_state, span)) g_tiers.page_heap.free(span);
     watch_new_cache(had_cache);
     g_background.wake();
     return;

@@ -32,15 +32,19 @@ void* move_by_copy(void* block, size_t old_bytes, size_t bytes) {
   return fresh;
 }
 
+// To pages that hold more than the block.
+void* move_to_span(const Span* span, void* block, size_t old_bytes) {
+  void* const begin = g_tiers.arena.address_of(span->first);
+  std::memcpy(begin, block, old_bytes);
+  deallocate(block);
+  return begin;
+}
+
 // A small block that grows, to where its next sizes find room. nullptr: there is no such place.
 void* move_to_runway(void* block, size_t old_bytes, size_t bytes) {
   if (bytes < tunable::kRunwayFromBytes) return nullptr;
   Span* const runway = g_tiers.caches.take_runway(t_state, bytes);
-  if (runway == nullptr) return nullptr;
-  void* const begin = g_tiers.arena.address_of(runway->first);
-  std::memcpy(begin, block, old_bytes);
-  deallocate(block);
-  return begin;
+  return runway == nullptr ? nullptr : move_to_span(runway, block, old_bytes);
 }
 
 // A block that outgrows what is copied from class to class.
@@ -48,10 +52,7 @@ void* move_to_pages(void* block, size_t old_bytes, size_t bytes) {
   Span* fresh = g_tiers.page_heap.allocate_growing(static_cast<Pages>(pages_for(bytes)), bytes);
   if (fresh == nullptr) return nullptr;
   fresh->risen = old_bytes <= tunable::kResizedPagesBytes;
-  void* const begin = g_tiers.arena.address_of(fresh->first);
-  std::memcpy(begin, block, old_bytes);
-  deallocate(block);
-  return begin;
+  return move_to_span(fresh, block, old_bytes);
 }
 
 // A runway's block that becomes smaller is done with growing.
@@ -173,7 +174,6 @@ void* result_or_block(void* result, void* block, size_t old_bytes, size_t bytes)
 }
 
 [[gnu::noinline]] void* reallocate_large(Span* span, void* block, size_t bytes, void* caller) {
-  if (stays_within_its_pages(span, bytes)) return block;
   const size_t old_bytes = bytes_of(span->pages);
   void* result = nullptr;
   if (!is_impossible(bytes)) {
@@ -192,7 +192,9 @@ void* result_or_block(void* result, void* block, size_t old_bytes, size_t bytes)
   const Arena& arena = g_tiers.arena;
   const bool ours = arena.contains(block);
   if (ours && arena.class_of(arena.page_of(block)) == kLargeClass) {
-    return reallocate_large(arena.span_of(arena.page_of(block)), block, bytes, caller);
+    Span* const span = arena.span_of(arena.page_of(block));
+    return stays_within_its_pages(span, bytes) ? block
+                                               : reallocate_large(span, block, bytes, caller);
   }
   if (fits_object(bytes, old_bytes)) return block;
   void* result = nullptr;

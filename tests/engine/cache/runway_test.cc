@@ -177,14 +177,28 @@ CASE(BlocksThatDidNotRiseLeaveNone) {
   tiers.caches.verify();
 }
 
+// A thread's cache waits for the next one when it ends, but the next one has habits of its own.
+CASE(AHabitEndsWithItsThread) {
+  SmallTiers tiers;
+  Grower first(tiers);
+  for (unsigned i = 1; i < tunable::kRunwayAfter; ++i) first.rise_and_go();
+  ThreadCache* const cache = &first.cache();
+  tiers.caches.retire(first.state);
+  Grower second(tiers);
+  CHECK(&second.cache() == cache);
+  second.rise_and_go();
+  CHECK(second.kept() == nullptr);
+  tiers.caches.verify();
+}
+
 CASE(ManySlowCallsBetweenMakeNoHabit) {
   SmallTiers tiers;
   Grower thread(tiers);
   for (unsigned i = 0; i < 2u * tunable::kRunwayAfter; ++i) {
     thread.rise_and_go();
     thread.cache().slow_calls += tunable::kSweepPeriod;
-    thread.deallocate(2, thread.allocate(2));  // a slow call, which looks the cache over
-    tiers.caches.flush(thread.state);
+    const auto another = static_cast<SizeClass>(2 + i);
+    thread.deallocate(another, thread.allocate(another));  // a slow call looks the cache over
   }
   CHECK(thread.kept() == nullptr);
   tiers.caches.verify();

@@ -32,3 +32,21 @@ def graph_classes(**options: object) -> SimpleNamespace:
         twin: Vertex | None
 
     return SimpleNamespace(heap=heap, Vertex=Vertex, Edge=Edge, Place=Place)
+
+
+# Of a batch of so many Wides a column is copied without the GIL.
+MANY_WIDES = 12_000
+
+
+def wide_and_other(heap: trimalloc.Heap) -> SimpleNamespace:
+    """Return two classes: where Wides were, Others would show what is written to their numbers."""
+
+    @heap.record
+    class Wide:
+        numbers: trimalloc.Array[trimalloc.int64, 500]  # type: ignore[valid-type]
+
+    @heap.record
+    class Other:
+        number: trimalloc.int64
+
+    return SimpleNamespace(Wide=Wide, Other=Other)

@@ -15,7 +15,7 @@ import pytest
 
 import trimalloc
 
-from .shapes import graph_classes
+from .shapes import MANY_WIDES, graph_classes, wide_and_other
 
 
 def _numbers() -> tuple[trimalloc.Heap, Any]:
@@ -274,23 +274,15 @@ def undisturbed() -> Iterator[None]:
 @pytest.mark.usefixtures("undisturbed")
 def test_no_record_is_freed_while_a_column_is_written(how: str) -> None:
     heap = trimalloc.Heap(gc_percent=None)
-
-    @heap.record
-    class Wide:
-        numbers: trimalloc.Array[trimalloc.int64, 500]  # type: ignore[valid-type]
-
-    @heap.record
-    class Other:
-        number: trimalloc.int64
-
-    count = 12_000  # more than the GIL is held for
+    classes = wide_and_other(heap)
+    count = MANY_WIDES
     shared: list[Any] = []
     written: list[None] = []
     others: list[Any] = []
 
     def free_and_use_again() -> None:
         with heap.region() if how == "region" else contextlib.nullcontext():
-            many = Wide.batch(count)
+            many = classes.Wide.batch(count)
             last = [many[i] for i in range(count - 200, count)] if how == "free" else []
             shared.append(many)
             del many
@@ -299,7 +291,7 @@ def test_no_record_is_freed_while_a_column_is_written(how: str) -> None:
             for record in last:
                 heap.free(record)
         for _ in range(5000):
-            others.append(Other())
+            others.append(classes.Other())
 
     thread = threading.Thread(target=free_and_use_again)
     thread.start()

@@ -19,6 +19,8 @@ from support.programs import Programs
 
 import trimalloc
 
+from .shapes import MANY_WIDES, wide_and_other
+
 # All pointers are numbers here: nothing has to be converted.
 _POINTER, _NUMBER = ctypes.c_size_t, ctypes.c_uint32
 _REFERENCE: Any = None  # of the width of the library
@@ -101,18 +103,10 @@ def shared(references: int) -> Shared:
 @pytest.mark.parametrize("how", ["free", "region"])
 def test_what_c_frees_waits_for_a_column(references: int, how: str) -> None:
     heap = trimalloc.Heap(gc_percent=None)
-
-    @heap.record
-    class Wide:
-        numbers: trimalloc.Array[trimalloc.int64, 500]  # type: ignore[valid-type]
-
-    @heap.record
-    class Other:
-        number: trimalloc.int64
-
+    classes = wide_and_other(heap)
     library = Library(references)
-    count = 12_000
-    many = Wide.batch(count)
+    count = MANY_WIDES
+    many = classes.Wide.batch(count)
     last = [heap.to_reference(many[i]) for i in range(count - 200, count)]
     values = numpy.full((count, 500), -1)
     many.numbers = values  # once before, because the first time NumPy is looked for
@@ -121,7 +115,8 @@ def test_what_c_frees_waits_for_a_column(references: int, how: str) -> None:
     freed: list[int] = []
 
     def free_and_use_again() -> None:
-        region = ctypes.addressof(memory := ctypes.create_string_buffer(256))
+        memory = ctypes.create_string_buffer(256)
+        region = ctypes.addressof(memory)
         with library.inside(heap) as access:
             library.region_begin(access, region)
             if how == "region":
@@ -133,8 +128,7 @@ def test_what_c_frees_waits_for_a_column(references: int, how: str) -> None:
         for reference in last:
             with library.inside(heap) as access:
                 freed.append(library.free_record(access, reference))
-        del memory
-        others.extend(Other() for _ in range(5000))
+        others.extend(classes.Other() for _ in range(5000))
 
     thread = threading.Thread(target=free_and_use_again)
     thread.start()
